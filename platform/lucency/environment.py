@@ -1,0 +1,48 @@
+"""
+Settings that libraries read from the environment while they are imported.
+
+Importing this module makes them, so it stands first in whatever starts a process. What a
+person has set already is left alone.
+"""
+
+import getpass
+import os
+import secrets
+
+_DEFAULTS = {
+    # Nothing calls home, nothing is downloaded.
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_HUB_OFFLINE": "1",
+    "DO_NOT_TRACK": "true",
+    # A report waits for the controller's next look; at the default of 2 s a short epoch waits
+    # longer than it trains.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # A worker without a GPU would otherwise be warned about in every process.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def prepare() -> None:
+    """Fill in what is not set; a cluster of our own gets a token that only its processes know."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    # Ray's ports listen on all interfaces, whatever address it is given.
+    if "RAY_ADDRESS" in os.environ:
+        return
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    # Ray Data's pool of actors makes the C++ core warn on the terminal; set it to "info" to look.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+
+
+def user() -> str:
+    """Who runs this, for records; a container may run as a number without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+prepare()
