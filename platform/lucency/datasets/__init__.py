@@ -1,0 +1,1 @@
+"""Where films come from, and the one form they are stored in."""

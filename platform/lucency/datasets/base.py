@@ -1,0 +1,44 @@
+"""The data set family: what a source of films must give so that it can be prepared."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from lucency.registry import Family
+
+
+@dataclass(frozen=True)
+class Sample:
+    """
+    One film before preparation.
+
+    Attributes:
+        name: Where it came from, relative to the source, for the report of what was set aside.
+        read: Gives the encoded bytes; may raise OSError, which preparation reports.
+        label: Index into the data set's ``classes``.
+        patient: All films of one patient stay in one split.
+        site: Hospital or scanner, for strata and per-site tables.
+        split: The source's own split (``train``, ``validation``, ``test``) or None.
+        mask_png: Known lesion mask, as PNG bytes of the film's size; None where unknown.
+    """
+
+    name: str
+    read: Callable[[], bytes]
+    label: int
+    patient: str
+    site: str
+    split: str | None = None
+    mask_png: bytes | None = None
+
+
+class Dataset(Protocol):
+    """A source of samples."""
+
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Sample]: ...
+
+
+datasets: Family[Dataset] = Family("dataset", "lucency.datasets")
