@@ -1,0 +1,72 @@
+"""Ray for one job: join the cluster that ``RAY_ADDRESS`` names, or start one of our own."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from lucency.errors import ClusterError
+
+_OBJECT_STORE_BYTES = 256 * 2**20
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """
+    Ray is there inside the block; a cluster that the block started ends with it.
+
+    Raises:
+        ClusterError: the cluster of ``RAY_ADDRESS`` does not answer.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    try:
+        if address:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            _start()
+    except ConnectionError as cause:
+        raise ClusterError(
+            f"no Ray cluster answers at RAY_ADDRESS={address!r} ({cause}): start it, or unset "
+            "RAY_ADDRESS to run on this machine alone"
+        ) from cause
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start() -> None:
+    ray.init(
+        address="local",
+        # Logical: two, also on one core, so that two workers can be tried anywhere.
+        num_cpus=max(2, os.cpu_count() or 2),
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+
+
+def require(cpus: float, gpus: float) -> None:
+    """
+    Refuse what this cluster can't hold, instead of waiting for it without end.
+
+    A cluster that RAY_ADDRESS names may grow by itself, so only a local one is judged.
+
+    Raises:
+        ClusterError: names what is there and what was asked for.
+    """
+    if os.environ.get("RAY_ADDRESS"):
+        return
+    there = ray.cluster_resources()
+    for name, wanted in (("CPU", cpus), ("GPU", gpus)):
+        if wanted > there.get(name, 0):
+            raise ClusterError(
+                f"scaling asks for {wanted:g} {name}, this machine has {there.get(name, 0):g}: "
+                "lower scaling.workers, or set RAY_ADDRESS to a larger cluster"
+            )

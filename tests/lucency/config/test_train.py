@@ -1,0 +1,97 @@
+"""What a recipe promises before a worker starts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lucency.config.train import Recipe, TrainConfig
+from lucency.errors import ConfigError
+
+
+def changed(recipe: Recipe, **values: Any) -> Recipe:
+    """The recipe with other values at its top level."""
+    return Recipe.from_mapping(recipe.plain() | values, "test")
+
+
+def test_scaling_does_not_name_the_run(recipe: Recipe) -> None:
+    """A run goes on under its name with other workers, on other hardware."""
+    wider = changed(recipe, scaling={"workers": 4, "gpu": True, "max_failures": 0})
+
+    assert wider.identity("a" * 64) == recipe.identity("a" * 64)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"seed": 1},
+        {"batch_size": 8},
+        {"loss": "focal"},
+        {"augmentation": None},
+        {"phases": [{"epochs": 3, "learning_rate": 0.003}]},
+    ],
+)
+def test_whatever_is_learned_names_the_run(recipe: Recipe, values: dict[str, Any]) -> None:
+    """A recipe that learns something else is another run."""
+    assert changed(recipe, **values).identity("a" * 64) != recipe.identity("a" * 64)
+
+
+def test_data_name_the_run(recipe: Recipe) -> None:
+    """The same recipe on other films is another run."""
+    assert recipe.identity("a" * 64) != recipe.identity("b" * 64)
+
+
+def test_batch_divides_among_workers(recipe: Recipe) -> None:
+    """A batch that leaves a rest is refused with both numbers."""
+    with pytest.raises(ConfigError, match="batch_size 16 can't be divided among 3 workers"):
+        changed(recipe, scaling={"workers": 3})
+
+
+def test_epochs_are_those_of_all_phases(recipe: Recipe) -> None:
+    """The length of a run is the sum of its phases."""
+    two = changed(
+        recipe,
+        phases=[
+            {"epochs": 1, "learning_rate": 0.01, "train": "head"},
+            {"epochs": 5, "learning_rate": 0.001},
+        ],
+    )
+
+    assert two.epochs == 6
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ({"phases": []}, "phases"),
+        ({"phases": [{"epochs": 0, "learning_rate": 1}]}, "phases.0.epochs"),
+        ({"phases": [{"epochs": 1, "learning_rate": 0}]}, "phases.0.learning_rate"),
+        ({"phases": [{"epochs": 1, "learning_rate": 1, "train": "trunk"}]}, "phases.0.train"),
+        ({"precision": "fp16"}, "precision"),
+        ({"model": {"name": "small", "width": 1}}, "model.width"),
+        ({"optimizer": {"name": "adamw", "weight_decay": -1}}, "optimizer.weight_decay"),
+        ({"augmentation": {"flip": True}}, "augmentation"),
+        ({"scaling": {"workers": 0}}, "scaling.workers"),
+        ({"preprocess": {"size": 32, "color": "RGB"}}, "preprocess"),
+    ],
+)
+def test_value_that_can_not_train_is_refused(
+    recipe: Recipe, values: dict[str, Any], place: str
+) -> None:
+    """A value outside its limits is refused at its place, in whatever part it stands."""
+    with pytest.raises(ConfigError) as caught:
+        changed(recipe, **values)
+
+    assert str(caught.value).startswith(f"test: {place}: ")
+
+
+def test_config_reads_back_from_its_own_yaml(recipe: Recipe, tmp_path: Path) -> None:
+    """A finished run's stored configuration is the one it was started with."""
+    config = TrainConfig(table=Path("data"), runs=Path("runs"), recipe=recipe)
+    stored = tmp_path / "config.yaml"
+    stored.write_text(config.to_yaml())
+
+    again = TrainConfig.from_file(stored)
+
+    assert again == config
+    assert again.digest == config.digest
