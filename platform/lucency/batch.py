@@ -1,0 +1,100 @@
+"""Predictions over a whole split, on Ray Data, through the one inference path."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import ray.data
+from ray.data.expressions import col
+
+from lucency import cluster
+from lucency.bundle.predictor import Predictor
+from lucency.datasets.table import Table
+from lucency.drift.reference import FEATURES
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """
+    One entry a film, in the table's order.
+
+    Attributes:
+        rows: Row numbers in the table.
+        features: Drift features by name, the probability among them.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    patients: np.ndarray
+    sites: np.ndarray
+    logits: np.ndarray
+    probabilities: np.ndarray
+    features: dict[str, np.ndarray]
+
+
+class _Worker:
+    """A predictor inside a Ray actor; it loads the bundle once."""
+
+    def __init__(self, bundle: str) -> None:
+        self._predictor = Predictor(Path(bundle))
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        inputs = [self._predictor.decode(image["bytes"]) for image in batch["image"]]
+        found = self._predictor.predict(inputs)
+        return {
+            "sha256": batch["sha256"],
+            "logit": np.array([prediction.logit for prediction in found]),
+            **{
+                name: np.array([prediction.features[name] for prediction in found])
+                for name in FEATURES
+            },
+        }
+
+
+def predict_split(bundle: Path, table: Table, split: str) -> Predictions:
+    """
+    Predict every film of a split.
+
+    Raises:
+        DataError: the table has no such split.
+        ArtifactError: the bundle is damaged.
+    """
+    rows = table.rows(split)
+    Predictor(bundle)  # a damaged bundle speaks here, not from inside a worker
+    with cluster.connected():
+        found = _run(bundle, table, split)
+    # Ray Data keeps no order; a film's digest is unique in a table.
+    place = {digest: index for index, digest in enumerate(found["sha256"])}
+    order = np.array([place[digest] for digest in table.columns["sha256"][rows]])
+    features = {name: found[name][order] for name in FEATURES}
+    return Predictions(
+        rows=rows,
+        labels=table.columns["label"][rows],
+        patients=table.columns["patient"][rows],
+        sites=table.columns["site"][rows],
+        logits=found["logit"][order],
+        probabilities=features["probability"],
+        features=features,
+    )
+
+
+def _run(bundle: Path, table: Table, split: str) -> dict[str, np.ndarray]:
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    workers = max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
+    films = ray.data.read_parquet(str(table.path)).select_columns(["image", "sha256", "split"])
+    chosen = films.filter(expr=col("split") == split).repartition(workers * 4)
+    predicted: Any = chosen.map_batches(
+        _Worker,
+        fn_constructor_args=(str(bundle.absolute()),),
+        batch_size=_BATCH,
+        compute=ray.data.ActorPoolStrategy(size=workers),
+    )
+    frame = predicted.to_pandas()
+    return {name: frame[name].to_numpy() for name in frame.columns}

@@ -1,0 +1,213 @@
+"""
+The bundle on disk: what is in it, and the refusal of anything that was changed.
+
+``manifest.json`` lists the SHA-256 of every other file; ``manifest.sha256`` is the manifest's
+own, and the bundle's digest. Nothing in a bundle is read before all of it was checked.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lucency import files
+from lucency.drift.reference import DriftReference
+from lucency.errors import ArtifactError
+from lucency.evaluation.rule import ClinicalRule
+from lucency.preprocess import Preprocess
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+SEAL = "manifest.sha256"
+GRAPH = "graph.onnx"
+MODEL = "model.json"
+DRIFT = "drift.json"
+GOLDEN = "golden.json"
+EVIDENCE = "evidence.json"
+CONFIG = "config.yaml"
+HISTORY = "history.json"
+VALIDATION = "validation.json"
+# What decides an answer; their digest names the model whose evidence is taken once.
+DECISIVE = (GRAPH, MODEL)
+
+
+class Manifest(BaseModel):
+    """What a bundle holds and where it came from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int
+    name: str
+    created: str
+    files: dict[str, str]
+    versions: dict[str, str]
+    data_digest: str
+    config_digest: str
+    run: str
+
+
+class ModelCard(BaseModel):
+    """
+    What turns logits into a decision.
+
+    Attributes:
+        labels: Negative and positive name.
+        temperature: Logits are divided by it.
+        threshold: Probabilities at or over it are positive.
+        threshold_held: Whether the rule held on validation at that threshold.
+        rule: The floors that the threshold was chosen for.
+        validation: Figures of the chosen threshold on validation films.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    labels: tuple[str, str]
+    preprocess: Preprocess
+    temperature: Annotated[float, Field(gt=0)]
+    threshold: float
+    threshold_held: bool
+    rule: ClinicalRule
+    validation: dict[str, Any]
+
+
+class Golden(BaseModel):
+    """A film inside the bundle and the logit it must give on every machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    logit: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """
+    A bundle whose every byte was checked.
+
+    Attributes:
+        digest: Of the whole bundle.
+        model_digest: Of graph and model card alone; evidence does not change it.
+    """
+
+    path: Path
+    digest: str
+    manifest: Manifest
+    model: ModelCard
+    drift: DriftReference
+    golden: tuple[Golden, ...]
+    evidence: dict[str, Any] | None
+
+    @classmethod
+    def load(cls, path: Path) -> "Artifact":
+        """
+        Check and read a bundle.
+
+        Raises:
+            ArtifactError: a file is missing, added or altered, or the format is another.
+        """
+        try:
+            manifest, digest = _verified(path)
+            return cls(
+                path=path,
+                digest=digest,
+                manifest=manifest,
+                model=ModelCard.model_validate_json((path / MODEL).read_bytes()),
+                drift=DriftReference.model_validate_json((path / DRIFT).read_bytes()),
+                golden=tuple(
+                    Golden.model_validate(entry)
+                    for entry in json.loads((path / GOLDEN).read_bytes())
+                ),
+                evidence=(
+                    json.loads((path / EVIDENCE).read_bytes())
+                    if EVIDENCE in manifest.files
+                    else None
+                ),
+            )
+        except (OSError, ValidationError, ValueError) as cause:
+            raise ArtifactError(f"{str(path)!r} can't be read as a bundle: {cause}") from cause
+
+    @property
+    def model_digest(self) -> str:
+        """Names the model, whatever evidence is beside it."""
+        return files.digest({name: self.manifest.files[name] for name in DECISIVE})
+
+    @property
+    def version(self) -> str:
+        """Short name of this bundle, twelve digits of its digest."""
+        return self.digest[:12]
+
+
+def write(path: Path, contents: Mapping[str, bytes], **origin: Any) -> Artifact:
+    """
+    Write a bundle at ``path`` in one move and seal it.
+
+    Args:
+        contents: Every file but the manifest, by its path inside the bundle.
+        origin: ``name``, ``versions``, ``data_digest``, ``config_digest``, ``run``.
+    """
+    manifest = Manifest(
+        format=FORMAT,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        files={name: files.sha256(data) for name, data in sorted(contents.items())},
+        **origin,
+    )
+    text = manifest.model_dump_json(indent=2)
+    with files.atomic_folder(path) as folder:
+        for name, data in contents.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        (folder / MANIFEST).write_text(text)
+        (folder / SEAL).write_text(files.sha256(text.encode()))
+    return Artifact.load(path)
+
+
+def with_files(artifact: Artifact, added: Mapping[str, bytes]) -> Artifact:
+    """The same bundle, in place, with files added or replaced, and sealed again."""
+    contents = {name: (artifact.path / name).read_bytes() for name in artifact.manifest.files}
+    origin = artifact.manifest.model_dump(exclude={"format", "created", "files"})
+    return write(artifact.path, {**contents, **added}, **origin)
+
+
+def _verified(path: Path) -> tuple[Manifest, str]:
+    if not (path / MANIFEST).is_file():
+        raise ArtifactError(
+            f"{str(path)!r} is not a bundle: it has no {MANIFEST}; export a run with "
+            "python jobs/export.py configs/export/default.yaml run=RUN"
+        )
+    text = (path / MANIFEST).read_bytes()
+    digest = files.sha256(text)
+    seal = (path / SEAL).read_bytes() if (path / SEAL).is_file() else b""
+    if seal != digest.encode():
+        raise ArtifactError(
+            f"{path / MANIFEST} has digest {digest[:12]!r}, {SEAL} promises "
+            f"{seal[:12].decode(errors='replace')!r}. One of them changed after export: export "
+            "the run again"
+        )
+    raw = json.loads(text)
+    if raw.get("format") != FORMAT:
+        raise ArtifactError(
+            f"{str(path)!r} has bundle format {raw.get('format')!r}, this version reads {FORMAT}: "
+            "export the run again"
+        )
+    manifest = Manifest.model_validate(raw)
+    present = {str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()} - {
+        MANIFEST,
+        SEAL,
+    }
+    if missing := sorted(set(manifest.files) - present):
+        raise ArtifactError(f"{str(path)!r} lacks {missing}: export the run again")
+    if extra := sorted(present - set(manifest.files)):
+        raise ArtifactError(f"{str(path)!r} holds {extra}, which its manifest does not list")
+    for name, promised in manifest.files.items():
+        found = files.sha256_file(path / name)
+        if found != promised:
+            raise ArtifactError(
+                f"{path / name} has digest {found[:12]!r}, its manifest promises "
+                f"{promised[:12]!r}. The file changed after export: export the run again"
+            )
+    return manifest, digest

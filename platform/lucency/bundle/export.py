@@ -1,0 +1,212 @@
+"""A finished run -> a sealed bundle: graph, parity, calibration, threshold, drift reference."""
+
+import importlib.metadata
+import json
+import logging
+import platform
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from safetensors.torch import load_file
+
+from lucency import batch, progress
+from lucency.bundle import artifact
+from lucency.bundle.artifact import Artifact, Golden, ModelCard
+from lucency.bundle.predictor import Predictor
+from lucency.config.train import Recipe
+from lucency.datasets.phantom import Phantom
+from lucency.datasets.table import Table
+from lucency.drift import reference as drift
+from lucency.errors import ArtifactError
+from lucency.evaluation import calibration, metrics, rule
+from lucency.models.base import Explained, PooledClassifier, architectures
+
+# Probabilities of graph and training code may differ by this much at most.
+PARITY = 1e-4
+_GOLDEN_TOLERANCE = 1e-2
+_GOLDEN_FILMS = 4
+_OPSET = 18
+
+
+def export(
+    *,
+    name: str,
+    run: str,
+    recipe: Recipe,
+    weights: Path,
+    history: list[dict[str, float]],
+    table: Table,
+    output: Path,
+) -> Artifact:
+    """
+    Export the best weights of a run and calibrate on its validation films.
+
+    Temperature, threshold and drift reference are fitted through the exported graph, on what
+    will answer, not on the training code. The bundle has no test evidence yet.
+
+    Raises:
+        ArtifactError: the graph's probabilities differ from the training code's.
+    """
+    model = rebuild(recipe, weights)
+    graph = to_onnx(model, recipe)
+    validation = table.rows("validation")
+    samples = table.images(validation[np.linspace(0, len(validation) - 1, 16).astype(int)])
+    check_parity(model, graph, recipe, samples)
+    progress.say(f"    graph: {len(graph) / 1e6:.1f} MB, parity within {PARITY}")
+    origin = {
+        "name": name,
+        "versions": versions(),
+        "data_digest": table.digest,
+        "config_digest": recipe.digest,
+        "run": run,
+    }
+    labels = (table.classes[0], table.classes[1])
+    contents = {artifact.GRAPH: graph, artifact.CONFIG: recipe.to_yaml().encode()}
+    with tempfile.TemporaryDirectory() as scratch:
+        draft = artifact.write(
+            Path(scratch) / "draft", {**contents, **_draft(recipe, labels)}, **origin
+        )
+        found = batch.predict_split(draft.path, table, "validation")
+        golden, films = _golden(Predictor(draft.path))
+    temperature = calibration.fit_temperature(found.logits, found.labels)
+    probabilities = calibration.sigmoid(found.logits / temperature)
+    point = rule.choose_threshold(found.labels, probabilities, found.patients, recipe.rule)
+    progress.say(
+        f"    temperature {temperature:.3f}, threshold {point.threshold:.4f} on validation: "
+        + "; ".join(point.verdict.reasons)
+    )
+    card = ModelCard(
+        labels=labels,
+        preprocess=recipe.preprocess,
+        temperature=temperature,
+        threshold=point.threshold,
+        threshold_held=point.verdict.passed,
+        rule=recipe.rule,
+        validation={
+            "sensitivity": metrics.plain(point.sensitivity),
+            "specificity": metrics.plain(point.specificity),
+            "calibration": {
+                "before": calibration.summary(found.labels, found.probabilities),
+                "after": calibration.summary(found.labels, probabilities),
+            },
+        },
+    )
+    reference = drift.fit({**found.features, "probability": probabilities})
+    return artifact.write(
+        output,
+        {
+            **contents,
+            **films,
+            artifact.MODEL: card.model_dump_json(indent=2).encode(),
+            artifact.DRIFT: reference.model_dump_json(indent=2).encode(),
+            artifact.GOLDEN: json.dumps([entry.model_dump() for entry in golden]).encode(),
+            artifact.HISTORY: json.dumps(history).encode(),
+            artifact.VALIDATION: json.dumps(
+                {"labels": found.labels.tolist(), "logits": found.logits.tolist()}
+            ).encode(),
+        },
+        **origin,
+    )
+
+
+def rebuild(recipe: Recipe, weights: Path) -> PooledClassifier:
+    """The trained network on the CPU, ready to answer; pretrained files are not needed again."""
+    options = recipe.model
+    if "weights" in type(options).model_fields:
+        options = options.model_copy(update={"weights": "none"})
+    model = architectures.build(options, in_channels=recipe.preprocess.channels, outputs=1)
+    model.load_state_dict(load_file(weights))
+    return model.eval()
+
+
+def to_onnx(model: PooledClassifier, recipe: Recipe) -> bytes:
+    """The graph with its weights inside; any batch size, outputs ``logits`` and ``maps``."""
+    size = recipe.preprocess.size
+    example = torch.zeros(2, recipe.preprocess.channels, size, size)
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations, not ours to mend
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        path = Path(scratch) / artifact.GRAPH
+        torch.onnx.export(
+            Explained(model).eval(),
+            (example,),
+            str(path),
+            input_names=["images"],
+            output_names=["logits", "maps"],
+            dynamic_shapes={"images_nchw": {0: torch.export.Dim("n")}},
+            opset_version=_OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        graph = path.read_bytes()
+    onnx.checker.check_model(onnx.load_from_string(graph))
+    return graph
+
+
+def check_parity(
+    model: PooledClassifier, graph: bytes, recipe: Recipe, samples: list[bytes]
+) -> None:
+    """
+    Compare probabilities of training code and graph on real films.
+
+    Raises:
+        ArtifactError: they differ by more than ``PARITY``.
+    """
+    batch_nchw = np.stack([recipe.preprocess(data) for data in samples])
+    with torch.inference_mode():
+        expected = torch.sigmoid(model(torch.from_numpy(batch_nchw)))[:, 0].numpy()
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    logits_nk, _ = session.run(None, {"images": batch_nchw})
+    worst = float(np.abs(calibration.sigmoid(logits_nk[:, 0]) - expected).max())
+    if not worst <= PARITY:
+        raise ArtifactError(
+            f"the exported graph's probabilities differ by up to {worst:.2e} from the training "
+            f"code's; at most {PARITY} is allowed. The network uses something that ONNX changes"
+        )
+
+
+def versions() -> dict[str, str]:
+    """What decides how bytes become a number."""
+    names = ("lucency", "torch", "onnxruntime", "numpy", "pillow", "opencv-python-headless", "ray")
+    found = {"python": platform.python_version()}
+    for package in names:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "from source"  # a cluster that gets the package as py_modules
+    return found
+
+
+def _draft(recipe: Recipe, labels: tuple[str, str]) -> dict[str, bytes]:
+    """Model card and reference that leave logits as they are, for the calibration itself."""
+    card = ModelCard(
+        labels=labels,
+        preprocess=recipe.preprocess,
+        temperature=1.0,
+        threshold=0.5,
+        threshold_held=False,
+        rule=recipe.rule,
+        validation={},
+    )
+    return {
+        artifact.MODEL: card.model_dump_json().encode(),
+        artifact.DRIFT: drift.DriftReference(films=0, features={}).model_dump_json().encode(),
+        artifact.GOLDEN: b"[]",
+    }
+
+
+def _golden(draft: Predictor) -> tuple[list[Golden], dict[str, bytes]]:
+    """Drawn films and their logits: a bundle travels, and no patient's pixels go with it."""
+    entries, contents = [], {}
+    for number, sample in enumerate(Phantom(patients=_GOLDEN_FILMS, max_films=1, seed=1)):
+        path = f"golden/{number}.jpeg"
+        contents[path] = sample.read()
+        logit = draft.predict_bytes(contents[path]).logit
+        entries.append(Golden(file=path, logit=logit, tolerance=_GOLDEN_TOLERANCE))
+    return entries, contents

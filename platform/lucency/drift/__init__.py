@@ -1,0 +1,1 @@
+"""Do today's films look like those the model was proven on?"""

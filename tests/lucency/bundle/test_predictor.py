@@ -1,0 +1,197 @@
+"""The only inference path: the same as its parts, on every thread, with a picture of why."""
+
+import io
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+
+from lucency import images
+from lucency.bundle import artifact
+from lucency.bundle.artifact import Artifact
+from lucency.bundle.predictor import Predictor, overlay
+from lucency.datasets.phantom import Phantom
+from lucency.drift import reference as drift
+from lucency.errors import ArtifactError, ImageError
+
+
+@pytest.fixture(scope="module")
+def predictor(bundle: Artifact) -> Predictor:
+    """One predictor for all tests that only ask it."""
+    return Predictor(bundle.path)
+
+
+@pytest.fixture
+def copied(bundle: Artifact, tmp_path: Path) -> Artifact:
+    """A copy of the bundle that a test may change."""
+    shutil.copytree(bundle.path, tmp_path / "bundle")
+    return Artifact.load(tmp_path / "bundle")
+
+
+def films(count: int) -> list[bytes]:
+    """Drawn films, JPEG."""
+    return [sample.read() for sample in Phantom(patients=count, size=64, max_films=1)]
+
+
+def changed(bundle: Artifact, **values: object) -> Predictor:
+    """A predictor of the bundle with another model card."""
+    card = bundle.model.model_copy(update=values)
+    return Predictor(
+        artifact.with_files(bundle, {artifact.MODEL: card.model_dump_json().encode()}).path
+    )
+
+
+def test_answer_is_that_of_the_parts(predictor: Predictor, film: bytes) -> None:
+    """Preprocessing, graph, temperature and threshold by hand give the same answer."""
+    card = predictor.card
+    input_chw = card.preprocess(film)
+    session = onnxruntime.InferenceSession(str(predictor.artifact.path / artifact.GRAPH))
+    logits_nk, maps_nkhw = session.run(["logits", "maps"], {"images": input_chw[None]})
+    probability = 1 / (1 + np.exp(-logits_nk[0, 0] / card.temperature))
+
+    found = predictor.predict_bytes(film)
+
+    assert found.logit == pytest.approx(logits_nk[0, 0], abs=1e-6)
+    assert found.probability == pytest.approx(probability, abs=1e-6)
+    assert found.label == card.labels[int(probability >= card.threshold)]
+    np.testing.assert_allclose(found.map_hw, maps_nkhw[0, 0], atol=1e-6)
+
+
+def test_drift_features_come_with_the_answer(predictor: Predictor, film: bytes) -> None:
+    """All that drift is measured on is there, and described from the network's own input."""
+    found = predictor.predict_bytes(film)
+
+    assert set(found.features) == set(drift.FEATURES)
+    assert found.features["probability"] == found.probability
+    expected = drift.describe(predictor.card.preprocess(film))
+    assert {**found.features, **expected} == found.features
+
+
+def test_mean_of_the_map_is_the_logit(predictor: Predictor, film: bytes) -> None:
+    """The explanation adds up to what it explains, through the exported graph too."""
+    found = predictor.predict_bytes(film)
+
+    assert found.map_hw.mean() == pytest.approx(found.logit, abs=1e-5)
+
+
+def test_company_in_a_batch_changes_nothing(predictor: Predictor) -> None:
+    """A film gets the same answer alone and among others, in the order of the inputs."""
+    inputs = [predictor.decode(data) for data in films(5)]
+
+    together = predictor.predict(inputs)
+
+    alone = [predictor.predict([film])[0].logit for film in inputs]
+    assert [found.logit for found in together] == pytest.approx(alone, abs=1e-5)
+
+
+def test_threads_get_the_answers_that_one_gets(predictor: Predictor) -> None:
+    """Two threads that ask at once are not mixed up."""
+    asked = films(8) * 4
+    expected = [predictor.predict_bytes(data).logit for data in asked]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [each.logit for each in pool.map(predictor.predict_bytes, asked)]
+
+    assert found == expected
+
+
+def test_probability_on_the_threshold_is_positive(copied: Artifact, film: bytes) -> None:
+    """The decision is the rule's: at or over the threshold is positive."""
+    probability = Predictor(copied.path).predict_bytes(film).probability
+
+    at = changed(copied, threshold=probability).predict_bytes(film)
+    over = changed(copied, threshold=float(np.nextafter(probability, 1))).predict_bytes(film)
+
+    assert (at.decision, at.label) == ("positive", "PNEUMONIA")
+    assert (over.decision, over.label) == ("negative", "NORMAL")
+
+
+def test_temperature_divides_the_logit(copied: Artifact, film: bytes) -> None:
+    """The card's temperature changes the probability and leaves the logit."""
+    warm = Predictor(copied.path).predict_bytes(film)
+
+    cold = changed(copied, temperature=0.001).predict_bytes(film)
+
+    assert cold.logit == warm.logit
+    assert cold.probability == pytest.approx(float(cold.logit > 0), abs=1e-3)
+
+
+@pytest.mark.parametrize("logit", [1e6, -1e6])
+def test_golden_film_with_another_logit_is_refused(copied: Artifact, logit: float) -> None:
+    """A machine whose libraries answer otherwise does not answer at all."""
+    entry = {"file": "golden/0.png", "logit": logit, "tolerance": 1e-3}
+    other = artifact.with_files(copied, {artifact.GOLDEN: json.dumps([entry]).encode()})
+
+    with pytest.raises(ArtifactError, match=r"golden film 'golden/0\.png'.*promises"):
+        Predictor(other.path)
+
+
+def test_damaged_bundle_is_refused(copied: Artifact) -> None:
+    """No graph is loaded whose digest is not the promised one."""
+    graph = copied.path / artifact.GRAPH
+    graph.write_bytes(graph.read_bytes() + b" ")
+
+    with pytest.raises(ArtifactError, match=artifact.GRAPH):
+        Predictor(copied.path)
+
+
+def test_unusable_film_is_refused(predictor: Predictor) -> None:
+    """Bytes that are no film raise the error that decoding gives them."""
+    with pytest.raises(ImageError, match="neither JPEG nor PNG"):
+        predictor.predict_bytes(b"GIF89a")
+
+
+def test_limit_on_pixels_is_the_callers(bundle: Artifact, film: bytes) -> None:
+    """A service may set a lower limit than training, for answers and overlays alike."""
+    strict = Predictor(bundle.path, max_pixels=96 * 96 - 1)
+
+    with pytest.raises(ImageError, match="the limit is 9215"):
+        strict.predict_bytes(film)
+    with pytest.raises(ImageError, match="the limit is 9215"):
+        strict.overlay(film, Predictor(bundle.path).predict_bytes(film))
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"), [((40, 60), (40, 60)), ((60, 40), (60, 40)), ((16, 2048), (8, 1024))]
+)
+def test_overlay_has_the_films_aspect(
+    predictor: Predictor, given: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    """The picture is a PNG of the film's own height and width, at most 1024 px a side."""
+    data = images.encode_png(np.full(given, 90, dtype=np.uint8))
+
+    picture = predictor.overlay(data, predictor.predict_bytes(data))
+
+    with Image.open(io.BytesIO(picture)) as opened:
+        assert (opened.format, opened.mode) == ("PNG", "RGB")
+        assert opened.size == shown[::-1]
+
+
+def test_evidence_against_leaves_the_film_gray() -> None:
+    """A map without positive places colours nothing."""
+    film_hwc = np.random.default_rng(0).integers(0, 255, (20, 30, 1)).astype(np.uint8)
+    film_hwc = film_hwc.repeat(3, axis=2)
+
+    picture = overlay(film_hwc, np.full((2, 2), -3.0))
+
+    drawn = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(drawn, film_hwc)
+
+
+def test_heat_lies_where_the_map_is_positive() -> None:
+    """One hot corner is coloured in that corner, red over blue; the opposite one stays gray."""
+    map_hw = np.zeros((8, 8))
+    map_hw[:2, :2] = 5.0
+
+    picture = overlay(np.full((80, 80, 3), 100, dtype=np.uint8), map_hw)
+
+    with Image.open(io.BytesIO(picture)) as opened:
+        drawn = np.asarray(opened).astype(int)
+    assert drawn[5, 5, 0] > drawn[5, 5, 2] + 20
+    np.testing.assert_array_equal(drawn[40:, 40:], 100)
