@@ -1,0 +1,1 @@
+"""Which model is in force: versions, aliases, and the gate before them."""
