@@ -1,0 +1,1 @@
+"""The stages of a model's life, one function a job: a configuration in, plain figures out."""

@@ -1,0 +1,109 @@
+"""The whole life of a model in one call: prepare > train > calibrate > evaluate > gate > serve."""
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from lucency import cluster, progress
+from lucency.config.evaluate import EvaluateConfig
+from lucency.config.export import ExportConfig
+from lucency.config.pipeline import Deployment, PipelineConfig
+from lucency.config.prepare import PrepareConfig
+from lucency.config.promote import PromoteConfig
+from lucency.config.train import TrainConfig
+from lucency.datasets.table import Table
+from lucency.pipeline.evaluate import evaluate
+from lucency.pipeline.export import export
+from lucency.pipeline.prepare import prepare
+from lucency.pipeline.promote import promote
+from lucency.pipeline.serve import refuse_taken_port, serving, try_out
+from lucency.pipeline.train import train
+
+
+def run(config: PipelineConfig) -> dict[str, Any]:
+    """
+    Run every stage; a second call with the same configuration goes on where the first stopped.
+
+    Raises:
+        GateRefused: the model does not meet the rule; nothing is promoted or served.
+    """
+    if config.serve is not None and not _on_shared_cluster():
+        refuse_taken_port(config.serve.host, config.serve.port)
+    with progress.stage("prepare"):
+        prepared = prepare(
+            PrepareConfig(dataset=config.dataset, splits=config.splits, output=config.work / "data")
+        )
+    table = Path(prepared["table"])
+    with cluster.connected():
+        with progress.stage("train"):
+            trained = train(
+                TrainConfig(
+                    table=table,
+                    runs=config.work / "runs",
+                    recipe=config.recipe,
+                    fresh=config.fresh,
+                )
+            )
+        results = config.work / "models" / trained["run"]
+        bundle, report = results / "bundle", results / "report.html"
+        if config.fresh or not (bundle / "manifest.json").is_file():
+            with progress.stage("calibrate"):
+                export(
+                    ExportConfig(
+                        run=Path(trained["folder"]), output=bundle, name=config.name, table=table
+                    )
+                )
+        with progress.stage("evaluate"):
+            evaluated = evaluate(EvaluateConfig(bundle=bundle, table=table, report=report))
+        with progress.stage("gate and promote"):
+            promoted = promote(
+                PromoteConfig(store=config.store, bundle=bundle, rule=config.recipe.rule)
+            )
+            for reason in promoted["reasons"]:
+                progress.say(f"    {reason}")
+        result = {
+            "run": trained["run"],
+            "report": str(report),
+            "data": prepared["digest"],
+            **{key: promoted[key] for key in ("champion", "aliases")},
+            "metrics": evaluated["metrics"],
+        }
+        if config.serve is None:
+            return result
+        return {**result, **_serve(config.serve, config.store, table, report)}
+
+
+def _serve(deployment: Deployment, store: Path, table: Path, report: Path) -> dict[str, Any]:
+    with progress.stage("serve"), serving(deployment, store) as url:
+        opened = Table.open(table)
+        unseen = opened.rows("test")
+        positive = unseen[opened.columns["label"][unseen] == 1]
+        tried = try_out(url, opened.images(positive[:1])[0], report.parent)
+        answer = tried["answer"]
+        progress.say(
+            f"    {url}/v1/predict answers {answer['label']} with probability "
+            f"{answer['probability']:.4f} (threshold {answer['threshold']:.4f}) for a film of the "
+            f"test split\n    heat map: {tried['heat_map']}\n    report:   {report}"
+        )
+        if deployment.keep:
+            progress.say(
+                f"    try: curl --data-binary @{report.parent}/film.jpeg {url}/v1/predict\n"
+                "    it answers until you press Ctrl-C"
+            )
+            if not _on_shared_cluster():
+                _until_interrupted()
+        else:
+            progress.say("    stopped again; to keep it answering: make demo KEEP=1")
+    return {"url": url, "prediction": answer, "heat_map": tried["heat_map"]}
+
+
+def _until_interrupted() -> None:
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        progress.say("    stopping")
+
+
+def _on_shared_cluster() -> bool:
+    return bool(os.environ.get("RAY_ADDRESS"))

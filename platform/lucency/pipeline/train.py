@@ -1,0 +1,12 @@
+"""Table -> run."""
+
+from typing import Any
+
+from lucency.config.train import TrainConfig
+from lucency.training import trainer
+
+
+def train(config: TrainConfig) -> dict[str, Any]:
+    """Train, or go on; gives the run's folder and its record."""
+    run = trainer.fit(config.recipe, config.table, config.runs, fresh=config.fresh)
+    return {"folder": str(run.folder), **run.record}

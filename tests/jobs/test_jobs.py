@@ -1,0 +1,185 @@
+"""The jobs as a person meets them: as processes, with their exit status and their last line."""
+
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.processes import (
+    alive,
+    descendants,
+    ending,
+    free_port,
+    run_job,
+    start_job,
+    wait_until,
+)
+
+PHANTOM = "configs/pipeline/phantom.yaml"
+TINY = (
+    "dataset.patients=120",
+    "dataset.size=64",
+    "recipe.preprocess.size=32",
+    "recipe.model.width=8",
+    "recipe.model.blocks=3",
+)
+
+
+def test_typo_is_one_clear_line() -> None:
+    """A misspelt key ends the job with status 2, its path and the nearest name, no traceback."""
+    done = run_job("pipeline", PHANTOM, "recipe.modle.width=8")
+
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "recipe.modle: unknown key" in done.stderr
+    assert "did you mean 'model'?" in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["nowhere", "empty_class"])
+def test_wrong_folder_is_one_clear_line(missing: str, tmp_path: Path) -> None:
+    """A folder that is not there, or a class without films, ends the job with one line."""
+    if missing == "empty_class":
+        for split in ("train", "test"):
+            for name in ("NORMAL", "PNEUMONIA"):
+                (tmp_path / missing / split / name).mkdir(parents=True)
+
+    done = run_job(
+        "prepare",
+        "configs/prepare/chest_xray.yaml",
+        f"dataset.root={tmp_path / missing}",
+        f"output={tmp_path / 'out'}",
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.count("error:") == 1
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_port_in_use_is_said_before_any_work(tmp_path: Path) -> None:
+    """A taken port ends the pipeline at once, before an hour of training is spent."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        done = run_job("pipeline", PHANTOM, f"work={tmp_path}/w", f"serve.port={port}")
+
+    assert done.returncode == 1
+    assert f"port {port} on 127.0.0.1 is in use" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_weak_model_is_stopped_at_the_gate(tmp_path: Path) -> None:
+    """One epoch on labels drawn at random is refused with figures and nothing is promoted."""
+    port = free_port()
+
+    done = run_job(
+        "pipeline",
+        PHANTOM,
+        *TINY,
+        "dataset.label_noise=1.0",
+        "recipe.phases.0.epochs=1",
+        f"work={tmp_path}/w",
+        f"store={tmp_path}/store",
+        f"serve.port={port}",
+    )
+
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert done.returncode == 3, done.stderr
+    assert last["ok"] is False
+    assert "under the floor 0.85" in last["error"]
+    assert last["metrics"]["sensitivity"]["lower"] < 0.85
+    assert not (tmp_path / "store" / "aliases.json").exists()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_killed_worker_costs_no_epoch(tmp_path: Path) -> None:
+    """A training worker killed with SIGKILL is replaced and the run ends with all its epochs."""
+    prepared = run_job(
+        "prepare", "configs/prepare/phantom.yaml", *TINY[:2], f"output={tmp_path}/data"
+    )
+    assert prepared.returncode == 0, prepared.stderr
+    config = _train_config(tmp_path, epochs=8)
+
+    with ending(start_job("train", str(config))) as job:
+        history = tmp_path / "runs"
+        wait_until(lambda: _epochs(history) >= 2, 120, "two epochs")
+        workers = [number for number, line in descendants(job.pid).items() if "TrainWorker" in line]
+        os.kill(workers[0], signal.SIGKILL)
+        out, err = job.communicate(timeout=200)
+
+    record = json.loads(out.splitlines()[-1])
+    assert len(workers) == 2
+    assert job.returncode == 0, err
+    assert record["epochs"] == 8
+    exported = run_job(
+        "export",
+        "configs/export/default.yaml",
+        f"run={record['folder']}",
+        f"output={tmp_path}/bundle",
+    )
+    assert exported.returncode == 0, exported.stderr
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_interrupt_leaves_nothing_behind_and_resumes(tmp_path: Path) -> None:
+    """Ctrl-C in training leaves no process and no half-written file; a second run goes on."""
+    run_job("prepare", "configs/prepare/phantom.yaml", *TINY[:2], f"output={tmp_path}/data")
+    config = _train_config(tmp_path, epochs=12)
+
+    with ending(start_job("train", str(config))) as job:
+        wait_until(lambda: _epochs(tmp_path / "runs") >= 2, 120, "two epochs")
+        below = list(descendants(job.pid))
+        job.send_signal(signal.SIGINT)
+        out, err = job.communicate(timeout=60)
+    reached = _epochs(tmp_path / "runs")
+
+    assert job.returncode == 130, err
+    assert json.loads(out.splitlines()[-1])["kind"] == "KeyboardInterrupt"
+    assert "Traceback" not in err
+    wait_until(lambda: not alive(below), 20, "all processes to end")
+    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
+    began = time.time()
+    resumed = run_job("train", str(config))
+    rows = json.loads(next((tmp_path / "runs").glob("*/history.json")).read_text())
+    assert resumed.returncode == 0, resumed.stderr
+    assert [row["epoch"] for row in rows] == list(range(1, 13))
+    assert 2 <= reached < 12
+    checkpoints = (tmp_path / "runs").glob("*/epoch_*")
+    assert all(int(path.name[-3:]) < 3 or path.stat().st_mtime > began - 60 for path in checkpoints)
+
+
+def _epochs(runs: Path) -> int:
+    return sum(len(json.loads(path.read_text())) for path in runs.glob("*/history.json"))
+
+
+def _train_config(folder: Path, *, epochs: int) -> Path:
+    path = folder / "train.yaml"
+    path.write_text(
+        f"""
+table: {folder}/data
+runs: {folder}/runs
+recipe:
+  preprocess: {{size: 32}}
+  model: {{name: small, width: 8, blocks: 3}}
+  loss: {{name: focal}}
+  optimizer: adamw
+  phases:
+    - {{epochs: 1, learning_rate: 0.003, train: head}}
+    - {{epochs: {epochs - 1}, learning_rate: 0.003}}
+  patience: {epochs}
+  rule: {{sensitivity_floor: 0.1, specificity_floor: 0.1}}
+  scaling: {{workers: 2}}
+"""
+    )
+    return path

@@ -1,0 +1,56 @@
+"""What the service refuses to be told."""
+
+from typing import Any
+
+import pytest
+
+from lucency.config.serve import ServeConfig
+from lucency.errors import ConfigError
+
+
+def told(**values: Any) -> ServeConfig:
+    """A service of some store with these settings."""
+    return ServeConfig.from_mapping({"store": "store", **values}, "serve")
+
+
+def test_store_is_all_that_must_be_said() -> None:
+    """The defaults make a service that answers with the champion."""
+    config = told()
+
+    assert config.alias == "champion"
+    assert config.scaling.min_replicas == 1
+
+
+def test_store_must_be_said() -> None:
+    """Without a store there is nothing to answer with."""
+    with pytest.raises(ConfigError, match="serve: store: missing"):
+        ServeConfig.from_mapping({}, "serve")
+
+
+def test_more_replicas_at_least_than_at_most_is_refused() -> None:
+    """The range of replicas must have its ends in order."""
+    with pytest.raises(ConfigError, match="scaling: min_replicas 3 is over max_replicas 2"):
+        told(scaling={"min_replicas": 3, "max_replicas": 2})
+
+
+def test_batch_that_never_fills_is_refused() -> None:
+    """A replica that takes fewer requests than a batch holds would always wait in vain."""
+    with pytest.raises(ConfigError, match=r"max_ongoing_requests 4 is under .* 8:"):
+        told(batching={"max_batch_size": 8}, scaling={"max_ongoing_requests": 4})
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ({"batching": {"wait_s": 2}}, "batching.wait_s"),
+        ({"batching": {"max_batch_size": 0}}, "batching.max_batch_size"),
+        ({"scaling": {"cpus": 0}}, "scaling.cpus"),
+        ({"max_body_bytes": 10}, "max_body_bytes"),
+        ({"drift_window": 20}, "drift_window"),
+        ({"threads": 0}, "threads"),
+    ],
+)
+def test_value_out_of_bounds_is_refused(values: dict[str, Any], place: str) -> None:
+    """A setting that no service could run with is refused at its place."""
+    with pytest.raises(ConfigError, match=f"^serve: {place}: found"):
+        told(**values)
