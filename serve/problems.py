@@ -1,0 +1,91 @@
+"""Errors -> HTTP statuses, as RFC 9457 problem details. No other module chooses a status."""
+
+import http
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from lucency.errors import ImageError, LucencyError, ServiceError
+
+from .schemas import Problem
+
+MEDIA_TYPE = "application/problem+json"
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    # The schema in place: FastAPI would put a ``model`` under application/json.
+    code: {"content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
+    for code in (400, 413, 415, 422, 503)
+}
+_IMAGE_STATUS = {"empty": 400, "unsupported_type": 415, "too_many_pixels": 413}
+_UNUSABLE = 422
+
+
+class BodyTooLarge(ServiceError):
+    """The request's body passed the limit while it was read."""
+
+
+class BadForm(ServiceError):
+    """The multipart form has no file in its field ``image``."""
+
+
+class NotReady(ServiceError):
+    """The replica has no model yet."""
+
+
+_STATUS = {BodyTooLarge: 413, BadForm: 400, NotReady: 503}
+_log = logging.getLogger(__name__)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of an application as problem details."""
+    app.add_exception_handler(LucencyError, _expected)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def answer(status: int, detail: str, kind: str = "about:blank") -> JSONResponse:
+    """Problem details with the status's own title."""
+    problem = Problem(type=kind, title=http.HTTPStatus(status).phrase, status=status, detail=detail)
+    return JSONResponse(problem.model_dump(), status, media_type=MEDIA_TYPE)
+
+
+def status_of(error: Exception) -> int:
+    """The status of an error that Lucency raises on purpose; 500 for any other."""
+    if isinstance(error, ImageError):
+        return _IMAGE_STATUS.get(error.reason, _UNUSABLE)
+    return _STATUS.get(type(error), 500)  # type: ignore[arg-type]
+
+
+async def _expected(request: Request, error: Exception) -> JSONResponse:
+    kind = f"urn:lucency:{error.reason}" if isinstance(error, ImageError) else "about:blank"
+    status = status_of(error)
+    return answer(status, str(error) if status < 500 or status == 503 else "internal error", kind)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    response = answer(error.status_code, str(error.detail))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _gone(request: Request, error: Exception) -> JSONResponse:
+    # Nobody reads this; the status keeps a client that hangs up out of the service's own errors.
+    return answer(400, "the client closed the connection before the body's end")
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return answer(422, "; ".join(f"{e['loc']}: {e['msg']}" for e in error.errors()))
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    # The message may quote the film's bytes: the type alone is logged.
+    _log.error("unexpected %s at %s", type(error).__name__, request.url.path)
+    return answer(500, "internal error")

@@ -1,0 +1,53 @@
+"""The bodies that the service answers with; OpenAPI shows them."""
+
+from pydantic import BaseModel, Field
+
+
+class ModelName(BaseModel):
+    """Which model answered."""
+
+    name: str
+    version: str = Field(description="first twelve digits of the bundle's SHA-256")
+
+
+class Answer(BaseModel):
+    """What the model says of one film."""
+
+    id: str
+    model: ModelName
+    label: str
+    probability: float = Field(ge=0, le=1, description="calibrated, of the positive label")
+    threshold: float = Field(ge=0, le=1, description="of the clinical rule, fixed at validation")
+    decision: str = Field(description="positive or negative")
+    timings_ms: dict[str, float]
+
+
+class Described(BaseModel):
+    """The model in force."""
+
+    model: ModelName
+    labels: tuple[str, str]
+    input_size: int
+    threshold: float
+    temperature: float
+    created: str
+    data_digest: str
+    drawn_films: bool | None = Field(
+        description="true: proven on drawn films only, no clinical meaning; null: no evidence"
+    )
+    metrics: dict[str, dict[str, float | None]] | None
+
+
+class Health(BaseModel):
+    """Whether the process lives, or may be sent requests."""
+
+    status: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str

@@ -1,0 +1,281 @@
+"""The HTTP surface: every route, every way to send a film, what OpenAPI says of it."""
+
+import asyncio
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.openapi.models import OpenAPI
+from fastapi.testclient import TestClient
+from PIL import Image
+from prometheus_client import CollectorRegistry
+from starlette.types import Message
+
+from lucency.bundle import artifact
+from lucency.bundle.artifact import Artifact
+from lucency.bundle.predictor import Predictor
+from serve import ingress
+from serve.classifier import Classifier
+from serve.telemetry import PlainBackend, Telemetry
+
+
+def requests(registry: CollectorRegistry) -> dict[tuple[str, str], float]:
+    """Number of requests counted, by route and status."""
+    return {
+        (sample.labels["route"], sample.labels["status"]): sample.value
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name == "lucency_request_seconds_count"
+    }
+
+
+@pytest.mark.parametrize("way", ["raw", "typed", "chunked", "form", "shouted form"])
+def test_answer_is_the_predictors(
+    client: TestClient, predictor: Predictor, film: bytes, way: str
+) -> None:
+    """However a film is sent, its probability and decision are those of the one inference path."""
+    expected = predictor.predict_bytes(film)
+    sent: dict[str, dict[str, Any]] = {
+        "raw": {"content": film},
+        "typed": {"content": film, "headers": {"content-type": "image/jpeg"}},
+        "chunked": {"content": [film[:100], film[100:]]},
+        "form": {"files": {"image": ("film.jpeg", film, "image/jpeg")}},
+        "shouted form": {
+            "content": b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+            + film
+            + b"\r\n--x--\r\n",
+            "headers": {"content-type": "Multipart/Form-Data; boundary=x"},
+        },
+    }
+
+    response = client.post("/v1/predict", **sent[way])
+
+    assert response.status_code == 200, response.text
+    answer = response.json()
+    assert answer["probability"] == expected.probability
+    assert (answer["label"], answer["decision"]) == (expected.label, expected.decision)
+
+
+def test_answer_says_which_model_and_how_long(
+    client: TestClient, bundle: Artifact, film: bytes
+) -> None:
+    """Version, threshold and timings come with every probability, and an id of its own."""
+    first, second = (client.post("/v1/predict", content=film).json() for _ in range(2))
+
+    assert first["model"] == {"name": "test", "version": bundle.version}
+    assert first["threshold"] == bundle.model.threshold
+    assert first["timings_ms"]["total"] >= first["timings_ms"]["infer"] > 0
+    assert first["id"] != second["id"]
+
+
+def test_explanation_is_the_predictors_picture(
+    client: TestClient, predictor: Predictor, film: bytes
+) -> None:
+    """A PNG of the film's size comes back, with the answer in its headers."""
+    found = predictor.predict_bytes(film)
+
+    response = client.post("/v1/explain", content=film)
+
+    assert response.headers["content-type"] == "image/png"
+    assert response.content == predictor.overlay(film, found)
+    with Image.open(io.BytesIO(response.content)) as opened:
+        assert opened.size == (96, 96)
+    assert response.headers["lucency-decision"] == found.decision
+    assert response.headers["lucency-probability"] == f"{found.probability:.6f}"
+
+
+def test_model_without_evidence_is_described(client: TestClient, bundle: Artifact) -> None:
+    """What is in force can be read, and that nothing was proven of it."""
+    described = client.get("/v1/model").json()
+
+    assert described["model"]["version"] == bundle.version
+    assert described["labels"] == ["NORMAL", "PNEUMONIA"]
+    assert described["input_size"] == 32
+    assert (described["drawn_films"], described["metrics"]) == (None, None)
+
+
+def test_evidence_of_drawn_films_is_said(bundle: Artifact, tmp_path: Path) -> None:
+    """Figures of phantom films are never shown without the word that they are drawn."""
+    shutil.copytree(bundle.path, tmp_path / "bundle")
+    evidence = {"data": {"drawn": True}, "metrics": {"ppv": {"value": 0.9, "lower": None}}}
+    added = {artifact.EVIDENCE: json.dumps(evidence).encode()}
+    proven = artifact.with_files(Artifact.load(tmp_path / "bundle"), added)
+    telemetry = Telemetry(PlainBackend(CollectorRegistry()), proven.version)
+    classifier = Classifier(Predictor(proven.path), telemetry, threads=1, drift_window=100)
+
+    with TestClient(ingress.create(classifier, max_body_bytes=1024)) as client:
+        described = client.get("/v1/model").json()
+
+    assert described["drawn_films"] is True
+    assert described["metrics"] == evidence["metrics"]
+
+
+@pytest.mark.parametrize(("path", "status"), [("/healthz", "ok"), ("/readyz", "ready")])
+def test_probes_answer(client: TestClient, path: str, status: str) -> None:
+    """Liveness and readiness are two routes with a body each."""
+    response = client.get(path)
+
+    assert (response.status_code, response.json()) == (200, {"status": status})
+
+
+def test_openapi_is_valid(client: TestClient) -> None:
+    """The document is OpenAPI 3.1 by FastAPI's model of it, and every reference leads somewhere."""
+    text = client.get("/openapi.json").text
+
+    document = OpenAPI.model_validate_json(text)
+
+    assert document.openapi.startswith("3.1")
+    assert set(document.paths or {}) == {
+        "/v1/predict",
+        "/v1/explain",
+        "/v1/model",
+        "/healthz",
+        "/readyz",
+    }
+    for reference in _references(json.loads(text)):
+        here = json.loads(text)
+        for part in reference.removeprefix("#/").split("/"):
+            here = here[part]
+
+
+def test_openapi_says_the_media_types_that_are_sent(client: TestClient) -> None:
+    """Films go in as JPEG, PNG or form; pictures and problems come back under their own types."""
+    paths = client.get("/openapi.json").json()["paths"]
+
+    predict, explain = (paths[path]["post"] for path in ("/v1/predict", "/v1/explain"))
+
+    assert list(predict["requestBody"]["content"]) == [
+        "image/jpeg",
+        "image/png",
+        "multipart/form-data",
+    ]
+    assert list(explain["responses"]["200"]["content"]) == ["image/png"]
+    for status in ("400", "413", "415", "422", "503"):
+        (content,) = predict["responses"][status]["content"].items()
+        assert content[0] == "application/problem+json"
+        assert set(content[1]["schema"]["properties"]) == {"type", "title", "status", "detail"}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/nothing", "/v1/predict"])
+def test_every_answer_carries_the_headers(client: TestClient, path: str) -> None:
+    """No answer is stored by a proxy or guessed at by a browser, refusals included."""
+    answers = [client.get(path), client.post(path, content=bytes(200_001))]
+
+    for response in answers:
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["x-content-type-options"] == "nosniff"
+
+
+def test_requests_are_counted_by_route_and_status(
+    client: TestClient, registry: CollectorRegistry, film: bytes
+) -> None:
+    """Answers, refusals and wrong methods have series of their own."""
+    client.post("/v1/predict", content=film)
+    client.post("/v1/predict", content=b"text")
+    client.get("/v1/predict")
+    client.get("/healthz")
+
+    assert requests(registry) == {
+        ("/v1/predict", "200"): 1,
+        ("/v1/predict", "415"): 1,
+        ("/v1/predict", "405"): 1,
+        ("/healthz", "200"): 1,
+    }
+
+
+def test_scanner_makes_no_new_series(client: TestClient, registry: CollectorRegistry) -> None:
+    """Paths that nobody serves are one route, however many are tried."""
+    for number in range(20):
+        client.get(f"/wp-admin/{number}.php")
+
+    assert requests(registry) == {("other", "404"): 20}
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_oversized_body_is_counted(
+    client: TestClient, registry: CollectorRegistry, declared: bool
+) -> None:
+    """A body over the limit is seen in the metrics, whether its length was declared or found."""
+    client.post("/v1/predict", content=bytes(200_001) if declared else [bytes(200_001)])
+
+    assert sum(requests(registry).values()) == 1
+    assert {status for _, status in requests(registry)} == {"413"}
+
+
+def test_reading_stops_at_the_limit(classifier: Classifier) -> None:
+    """Of an endless body without a declared length no more than the limit is read."""
+    app = ingress.create(classifier, max_body_bytes=10_000)
+    read: list[int] = []
+
+    def endless() -> Iterator[Message]:
+        while True:
+            read.append(1000)
+            yield {"type": "http.request", "body": bytes(1000), "more_body": True}
+
+    status = asyncio.run(_ask(app, endless()))
+
+    assert status == 413
+    assert sum(read) == 11_000
+
+
+def test_declared_length_is_judged_before_reading(classifier: Classifier) -> None:
+    """A body that says it is too long is refused without a byte of it."""
+    app = ingress.create(classifier, max_body_bytes=10_000)
+    nothing: Iterator[Message] = iter([])
+
+    status = asyncio.run(_ask(app, nothing, (b"content-length", b"10001")))
+
+    assert status == 413
+
+
+@pytest.mark.parametrize("kind", [b"image/jpeg", b"multipart/form-data; boundary=x"])
+def test_client_that_hangs_up_is_no_fault_of_ours(
+    classifier: Classifier, registry: CollectorRegistry, kind: bytes
+) -> None:
+    """A connection that ends inside the body does not count as a failure of the service."""
+    app = ingress.create(classifier, max_body_bytes=10_000)
+    messages: list[Message] = [
+        {"type": "http.request", "body": b"--x\r\n", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    asyncio.run(_ask(app, iter(messages), (b"content-type", kind)))
+
+    assert requests(registry) == {("/v1/predict", "400"): 1}
+
+
+async def _ask(app: Any, messages: Iterator[Message], *headers: tuple[bytes, bytes]) -> int:
+    """Status of a POST to /v1/predict, sent message by message as a server would."""
+    statuses: list[int] = []
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/predict",
+        "query_string": b"",
+        "headers": list(headers),
+    }
+    await app(scope, receive, send)
+    return statuses[0]
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "$ref":
+                yield value
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
