@@ -1,5 +1,6 @@
 """Predictions over a whole split, on Ray Data, through the one inference path."""
 
+import functools
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import ray.data
 from ray.data.expressions import col
 
 from lucency import cluster
+from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Predictor
 from lucency.datasets.table import Table
 from lucency.drift.reference import FEATURES
@@ -37,25 +39,6 @@ class Predictions:
     features: dict[str, np.ndarray]
 
 
-class _Worker:
-    """A predictor inside a Ray actor; it loads the bundle once."""
-
-    def __init__(self, bundle: str) -> None:
-        self._predictor = Predictor(Path(bundle))
-
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        inputs = [self._predictor.decode(image["bytes"]) for image in batch["image"]]
-        found = self._predictor.predict(inputs)
-        return {
-            "sha256": batch["sha256"],
-            "logit": np.array([prediction.logit for prediction in found]),
-            **{
-                name: np.array([prediction.features[name] for prediction in found])
-                for name in FEATURES
-            },
-        }
-
-
 def predict_split(bundle: Path, table: Table, split: str) -> Predictions:
     """
     Predict every film of a split.
@@ -65,9 +48,9 @@ def predict_split(bundle: Path, table: Table, split: str) -> Predictions:
         ArtifactError: the bundle is damaged.
     """
     rows = table.rows(split)
-    Predictor(bundle)  # a damaged bundle speaks here, not from inside a worker
+    digest = Artifact.load(bundle).digest  # a damaged bundle speaks here, not inside a worker
     with cluster.connected():
-        found = _run(bundle, table, split)
+        found = _run(bundle, digest, table, split)
     # Ray Data keeps no order; a film's digest is unique in a table.
     place = {digest: index for index, digest in enumerate(found["sha256"])}
     order = np.array([place[digest] for digest in table.columns["sha256"][rows]])
@@ -83,18 +66,35 @@ def predict_split(bundle: Path, table: Table, split: str) -> Predictions:
     )
 
 
-def _run(bundle: Path, table: Table, split: str) -> dict[str, np.ndarray]:
+def _run(bundle: Path, digest: str, table: Table, split: str) -> dict[str, np.ndarray]:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    workers = max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
+    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
     films = ray.data.read_parquet(str(table.path)).select_columns(["image", "sha256", "split"])
-    chosen = films.filter(expr=col("split") == split).repartition(workers * 4)
-    predicted: Any = chosen.map_batches(
-        _Worker,
-        fn_constructor_args=(str(bundle.absolute()),),
-        batch_size=_BATCH,
-        compute=ray.data.ActorPoolStrategy(size=workers),
+    chosen = films.filter(expr=col("split") == split).repartition(cpus * 4)
+    predict: Any = _predict  # with an argument more than Ray's types know of
+    predicted = chosen.map_batches(
+        predict, fn_args=(str(bundle.absolute()), digest), batch_size=_BATCH, num_cpus=1
     )
     frame = predicted.to_pandas()
     return {name: frame[name].to_numpy() for name in frame.columns}
+
+
+# Tasks instead of a pool of actors: Ray runs a lost task again, and its processes live on from
+# task to task, so each loads a bundle once. The digest tells two bundles at one path apart.
+@functools.cache
+def _predictor(bundle: str, digest: str) -> Predictor:
+    return Predictor(Path(bundle))
+
+
+def _predict(batch: dict[str, np.ndarray], bundle: str, digest: str) -> dict[str, np.ndarray]:
+    predictor = _predictor(bundle, digest)
+    found = predictor.predict([predictor.decode(image["bytes"]) for image in batch["image"]])
+    return {
+        "sha256": batch["sha256"],
+        "logit": np.array([prediction.logit for prediction in found]),
+        **{
+            name: np.array([prediction.features[name] for prediction in found]) for name in FEATURES
+        },
+    }

@@ -28,13 +28,9 @@ def prepare() -> None:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     # Ray's ports listen on all interfaces, whatever address it is given.
-    if "RAY_ADDRESS" in os.environ:
-        return
-    if "RAY_AUTH_MODE" not in os.environ:
+    if "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    # Ray Data's pool of actors makes the C++ core warn on the terminal; set it to "info" to look.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 
 def user() -> str:

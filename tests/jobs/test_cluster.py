@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 import venv
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +140,9 @@ def test_submitted_pipeline_serves_and_is_seen_by_prometheus(head: Cluster, tmp_
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     record = _last_object(done.stdout)
     films = [sample.read() for sample in Phantom(patients=60, size=64, max_films=2, seed=9)]
-    answers = [_predict(port, films[number % len(films)]) for number in range(120)]
+    with ThreadPoolExecutor(16) as clients:
+        sent = [films[number % len(films)] for number in range(120)]
+        answers = list(clients.map(lambda film: _predict(port, film), sent))
     assert {answer["model"]["version"] for answer in answers} == {record["champion"]}
     with _prometheus(tmp_path, head.metrics_port) as prometheus:
         for name in SHOWN:
@@ -149,7 +152,12 @@ def test_submitted_pipeline_serves_and_is_seen_by_prometheus(head: Cluster, tmp_
             60,
             "all predictions counted",
         )
+        films_a_run = _value(
+            prometheus,
+            "sum(ray_lucency_batch_films_sum) / sum(ray_lucency_batch_films_count)",
+        )
         drifting = _query(prometheus, "max by (feature) (ray_lucency_drift_stability_index)")
+    assert films_a_run > 1.2, "sixteen clients at once never shared a batch"
     assert {series["metric"]["feature"] for series in drifting} == {
         "probability", "brightness", "contrast", "sharpness",
     }  # fmt: skip

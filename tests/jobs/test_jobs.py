@@ -148,7 +148,8 @@ def test_interrupt_leaves_nothing_behind_and_resumes(tmp_path: Path) -> None:
     assert json.loads(out.splitlines()[-1])["kind"] == "KeyboardInterrupt"
     assert "Traceback" not in err
     wait_until(lambda: not alive(below), 20, "all processes to end")
-    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
+    # Ray Train's own marker is empty; ours would be half-written files.
+    assert {path.name for path in tmp_path.rglob(".*")} <= {".validate_storage_marker"}
     began = time.time()
     resumed = run_job("train", str(config))
     rows = json.loads(next((tmp_path / "runs").glob("*/history.json")).read_text())

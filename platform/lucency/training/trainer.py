@@ -3,7 +3,7 @@
 import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -98,6 +98,7 @@ def fit(recipe: Recipe, table_path: Path, runs: Path, *, fresh: bool = False) ->
         cluster.require(
             scaling.workers * scaling.cpus_per_worker, scaling.workers if scaling.gpu else 0
         )
+        progress.say(f"    starting {scaling.workers} workers")
         with _watched(folder, recipe, len(table.rows("train"))):
             _run_workers(recipe, table, folder)
     return _finish(folder, recipe, table, parameters(network))
@@ -128,7 +129,7 @@ def _run_workers(recipe: Recipe, table: Table, folder: Path) -> None:
         ),
     )
     try:
-        trainer.fit()
+        _interruptible(trainer.fit)
     except ray.train.TrainingFailedError as cause:
         raise _root(cause) from cause
     except ray.exceptions.ActorDiedError as cause:
@@ -136,6 +137,29 @@ def _run_workers(recipe: Recipe, table: Table, folder: Path) -> None:
             "the training controller died; run the same command again, it goes on from the "
             "last checkpoint"
         ) from cause
+
+
+def _interruptible(work: Callable[[], object]) -> None:
+    """
+    Run in a thread while this one waits for an interrupt.
+
+    In the main thread Ray Train takes over SIGINT and leaves the process with status 1 and no
+    word; here Ctrl-C arrives as KeyboardInterrupt and the cluster is shut down in order.
+    """
+    failures: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as failure:
+            failures.append(failure)
+
+    worker = threading.Thread(target=guarded, daemon=True)
+    worker.start()
+    while worker.is_alive():
+        worker.join(0.2)
+    if failures:
+        raise failures[0]
 
 
 def _root(failure: BaseException) -> LucencyError:

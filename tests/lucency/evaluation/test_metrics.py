@@ -60,17 +60,17 @@ def test_confusion_equals_scikit_learn() -> None:
 
 
 def test_figures_are_those_of_the_counts() -> None:
-    """Three of four of each class are right at 0.5, and every metric follows from that."""
-    found = figures()
+    """At 0.35 all positives and one of four negatives are called; all else follows from that."""
+    found = figures(threshold=0.35)
 
     values = {name: metric["value"] for name, metric in found["metrics"].items()}
     assert values == {
         "auroc": pytest.approx(15 / 16),
-        "sensitivity": 0.75,
+        "sensitivity": 1.0,
         "specificity": 0.75,
-        "accuracy": 0.75,
-        "ppv": 0.75,
-        "npv": 0.75,
+        "accuracy": 0.875,
+        "ppv": 0.8,
+        "npv": 1.0,
     }
     assert (found["films"], found["patients"], found["positives"]) == (8, 4, 4)
 

@@ -14,12 +14,15 @@ from lucency.bundle.artifact import Artifact
 from lucency.errors import ArtifactError, StoreError
 from lucency.store.store import Store
 
+# Stands still in the middle of a change.
 HOLD = """
-import fcntl, sys
-stream = open(sys.argv[1], "w")
-fcntl.flock(stream, fcntl.LOCK_EX)
-print("held", flush=True)
-sys.stdin.read()
+import sys
+from pathlib import Path
+from lucency.store.store import Store
+
+with Store(Path(sys.argv[1]))._locked():
+    print("held", flush=True)
+    sys.stdin.read()
 """
 # Dies as by a power cut at the moment in which the store would write its history.
 DIE = """
@@ -163,8 +166,7 @@ def test_version_that_is_gone_is_said(store: Store, bundles: list[Artifact]) -> 
 
 def test_store_locked_by_another_process_is_refused(store: Store, bundles: list[Artifact]) -> None:
     """Two processes never move aliases at once; after the first has ended the second may."""
-    store.root.mkdir()
-    with python(HOLD, store.root / ".lock") as other:
+    with python(HOLD, store.root) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         with pytest.raises(StoreError, match="being changed by another process"):
