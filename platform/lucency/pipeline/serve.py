@@ -34,7 +34,8 @@ def serving(deployment: Deployment, store: Path) -> Iterator[str]:
     """
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     with cluster.connected():
-        if not _ours():
+        alone = not _serves()
+        if alone:
             refuse_taken_port(deployment.host, deployment.port)
         serve.start(
             proxy_location="HeadOnly",
@@ -54,7 +55,10 @@ def serving(deployment: Deployment, store: Path) -> Iterator[str]:
             _wait_until_ready(url)
             yield url
         finally:
-            if not deployment.keep:
+            # What was there before us stays: other applications may answer beside ours.
+            if not deployment.keep and alone:
+                serve.shutdown()
+            elif not deployment.keep:
                 serve.delete(APPLICATION)
 
 
@@ -113,8 +117,8 @@ def _wait_until_ready(url: str) -> None:
             return
 
 
-def _ours() -> bool:
-    """True when this cluster serves already: then the port is taken by ourselves."""
+def _serves() -> bool:
+    """True when this cluster serves already: then the port is taken by its own proxy."""
     return bool(serve.status().proxies)
 
 
