@@ -80,11 +80,8 @@ class Store:
             _same(artifact, target)
             aliases = self.aliases()
             if aliases.get(CHAMPION) != version:
-                self._move(
-                    {**aliases, PREVIOUS: aliases.get(CHAMPION, version), CHAMPION: version},
-                    "promote",
-                    reason,
-                )
+                before = {PREVIOUS: aliases[CHAMPION]} if CHAMPION in aliases else {}
+                self._move({**aliases, **before, CHAMPION: version}, "promote", reason)
         return version
 
     def rollback(self, reason: str) -> str:
@@ -96,7 +93,7 @@ class Store:
         """
         with self._locked():
             aliases = self.aliases()
-            if aliases.get(PREVIOUS) in (None, aliases.get(CHAMPION)):
+            if PREVIOUS not in aliases:
                 raise StoreError(
                     f"store {str(self.root)!r} has no previous version to go back to: "
                     f"its aliases are {aliases}"

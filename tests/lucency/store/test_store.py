@@ -73,7 +73,7 @@ def test_first_promotion_makes_a_champion(store: Store, bundles: list[Artifact])
     """A bundle becomes a version named by its digest, whole and loadable."""
     version = store.promote(bundles[0], "first")
 
-    assert store.aliases() == {"champion": version, "previous": version}
+    assert store.aliases() == {"champion": version}
     assert version == bundles[0].digest[:12]
     assert Artifact.load(store.path()).digest == bundles[0].digest
 
