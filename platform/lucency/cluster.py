@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +26,7 @@ def connected() -> Iterator[None]:
         yield
         return
     address = os.environ.get("RAY_ADDRESS")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if address:
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
@@ -34,6 +37,10 @@ def connected() -> Iterator[None]:
             f"no Ray cluster answers at RAY_ADDRESS={address!r} ({cause}): start it, or unset "
             "RAY_ADDRESS to run on this machine alone"
         ) from cause
+    if threading.current_thread() is threading.main_thread():
+        # Ray's core answers SIGTERM by aborting the process with a stack of addresses.
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     try:
         yield
     finally:

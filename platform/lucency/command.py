@@ -42,6 +42,8 @@ def run(
     ]
     # A supervisor's SIGTERM must leave as little behind as Ctrl-C does.
     signal.signal(signal.SIGTERM, _interrupt)
+    # A shell starts what it puts in the background with SIGINT ignored.
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         result = action(config_type.from_file(known.config, overrides))
     except LucencyError as error:

@@ -160,6 +160,44 @@ def test_interrupt_leaves_nothing_behind_and_resumes(tmp_path: Path) -> None:
     assert all(int(path.name[-3:]) < 3 or path.stat().st_mtime > began - 60 for path in checkpoints)
 
 
+@pytest.mark.ray
+@pytest.mark.slow
+def test_supervisor_can_end_a_served_model(tmp_path: Path) -> None:
+    """SIGTERM ends a serving pipeline as Ctrl-C does: status 0, no process, a free port."""
+    port = free_port()
+    settings = ("recipe.phases.0.epochs=1", "recipe.rule.sensitivity_floor=0.01")
+
+    with ending(
+        start_job(
+            "pipeline",
+            PHANTOM,
+            *TINY,
+            *settings,
+            "recipe.rule.specificity_floor=0.0",
+            f"work={tmp_path}/w",
+            f"store={tmp_path}/store",
+            f"serve.port={port}",
+            "serve.keep=true",
+        )
+    ) as job:
+        wait_until(lambda: (tmp_path / "w").exists() and _heat_map(tmp_path), 200, "an answer")
+        below = list(descendants(job.pid))
+        job.send_signal(signal.SIGTERM)
+        out, err = job.communicate(timeout=60)
+
+    assert job.returncode == 0, err
+    assert json.loads(out.splitlines()[-1])["ok"] is True
+    assert "Traceback" not in err
+    wait_until(lambda: not alive(below), 20, "all processes to end")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+
+
+def _heat_map(folder: Path) -> bool:
+    return bool(list(folder.glob("w/models/*/film.jpeg")))
+
+
 def _epochs(runs: Path) -> int:
     return sum(len(json.loads(path.read_text())) for path in runs.glob("*/history.json"))
 
