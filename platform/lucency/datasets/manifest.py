@@ -1,0 +1,179 @@
+"""Films listed in a CSV file: one row a film, its columns named in the options."""
+
+import csv
+import functools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lucency.datasets import layout
+from lucency.datasets.base import Sample, datasets
+from lucency.datasets.folder import read_inside
+from lucency.errors import DataError
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What one line says, in text; where the line stands is told in messages."""
+
+    line: int
+    image: str
+    label: str
+    patient: str
+    site: str
+    split: str | None
+
+
+@datasets.register("csv")
+class Manifest:
+    """
+    The rows of a manifest, in its order; a file that is not there is set aside by the checks.
+
+    Args:
+        manifest: UTF-8, commas between values, names of columns in its first line.
+        root: What image paths are relative to; none: the manifest's own folder.
+        image: Column of the films' paths.
+        label: Column of the classes' names.
+        patient: Column of the patients; empty: every film is a patient of its own.
+        site: Column of hospital or scanner; empty: all are ``unknown``.
+        split: Column of the official split (train, val, valid, validation, test); empty: none.
+        classes: Values of the label column, the last one being the positive class of two;
+            empty: all there are, sorted as text.
+
+    Raises:
+        DataError: a column, a class or a value is not what it must be; the line is named.
+    """
+
+    def __init__(
+        self,
+        *,
+        manifest: Path,
+        root: Path | None = None,
+        image: str = "image",
+        label: str = "label",
+        patient: str = "",
+        site: str = "",
+        split: str = "",
+        classes: tuple[str, ...] = (),
+    ) -> None:
+        layout.refuse_odd(classes)
+        self.root = (manifest.parent if root is None else root).absolute()
+        columns = {
+            "image": image,
+            "label": label,
+            "patient": patient,
+            "site": site,
+            "split": split,
+        }
+        self._rows = _rows(manifest, {key: name for key, name in columns.items() if name})
+        for row in self._rows:
+            _refuse_escape(self.root, row, str(manifest))
+        self.classes = classes or tuple(sorted({row.label for row in self._rows}))
+        _refuse_labels(self._rows, self.classes, str(manifest), label)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Sample]:
+        labels = {name: label for label, name in enumerate(self.classes)}
+        for row in self._rows:
+            yield Sample(
+                name=row.image,
+                read=functools.partial(read_inside, self.root, row.image),
+                label=labels[row.label],
+                patient=row.patient,
+                site=row.site,
+                split=row.split,
+            )
+
+
+def _rows(manifest: Path, columns: Mapping[str, str]) -> list[_Row]:
+    if not manifest.is_file():
+        raise DataError(f"manifest {str(manifest)!r} does not exist; give a CSV file")
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            _refuse_columns(reader.fieldnames or [], columns, str(manifest))
+            rows = [_row(reader.line_num, raw, columns, str(manifest)) for raw in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as cause:
+        raise DataError(
+            f"{str(manifest)!r} can't be read as CSV ({cause}); expected UTF-8 with commas"
+        ) from cause
+    if not rows:
+        raise DataError(f"{str(manifest)!r} lists no film; expected one row for each")
+    return rows
+
+
+def _refuse_columns(found: Sequence[str], columns: Mapping[str, str], source: str) -> None:
+    for option, name in columns.items():
+        if found.count(name) > 1:
+            raise DataError(f"{source!r} has the column {name!r} twice; leave one of them")
+        if name not in found:
+            meant = layout.closest(name, found)
+            hint = "" if meant is None else f", the nearest is {meant!r}"
+            raise DataError(
+                f"{source!r} has no column {name!r}{hint}; it has {list(found)}: say with the "
+                f"option {option!r} which one it is"
+            )
+
+
+def _row(
+    line: int, raw: Mapping[str | None, str | None], columns: Mapping[str, str], source: str
+) -> _Row:
+    where = f"line {line} of {source!r}"
+    if None in raw:
+        raise DataError(
+            f"{where} has more values than there are columns; put values that hold a comma in "
+            "double quotes"
+        )
+    values = {key: (raw[name] or "").strip() for key, name in columns.items()}
+    for key in ("image", "label", "patient"):
+        if values.get(key) == "":
+            raise DataError(
+                f"{where} has no value in column {columns[key]!r}; every film needs one"
+            )
+    split = values.get("split")
+    if split is not None and split.lower() not in layout.SPLITS:
+        raise DataError(
+            f"{where} has the split {split!r} in column {columns['split']!r}; expected one of "
+            f"{list(layout.SPLITS)}"
+        )
+    return _Row(
+        line=line,
+        image=values["image"],
+        label=values["label"],
+        patient=values.get("patient", values["image"]),
+        site=values.get("site") or "unknown",
+        split=None if split is None else layout.SPLITS[split.lower()],
+    )
+
+
+def _refuse_escape(root: Path, row: _Row, source: str) -> None:
+    # By the text alone: links are followed, and judged, when the film is read.
+    path = Path(os.path.normpath(root / row.image))
+    if "\0" in row.image or not path.is_relative_to(os.path.normpath(root)):
+        raise DataError(
+            f"line {row.line} of {source!r} names {row.image!r}, which is outside of "
+            f"{str(root)!r}; give the folder above all films as root"
+        )
+
+
+def _refuse_labels(rows: Sequence[_Row], classes: Sequence[str], source: str, column: str) -> None:
+    if len(classes) < 2:
+        raise DataError(
+            f"column {column!r} of {source!r} holds only {classes[0]!r}; expected two classes "
+            "or more"
+        )
+    for row in rows:
+        if row.label not in classes:
+            raise DataError(
+                f"line {row.line} of {source!r} has the label {row.label!r}; "
+                f"{layout.nearest(row.label, classes)}: correct it, or add it to classes"
+            )
+    found = {row.label for row in rows}
+    if missing := [name for name in classes if name not in found]:
+        raise DataError(
+            f"no row of {source!r} has the class {missing[0]!r} in column {column!r}; "
+            f"{layout.nearest(missing[0], found)}"
+        )
