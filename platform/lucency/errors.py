@@ -84,3 +84,7 @@ class GateRefused(LucencyError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class LeakFound(GateRefused):
+    """Films or patients stand in two splits, or in a table and in the one held against it."""

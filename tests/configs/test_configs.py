@@ -8,6 +8,7 @@ import yaml
 
 from lucency.config.evaluate import EvaluateConfig
 from lucency.config.export import ExportConfig
+from lucency.config.leaks import LeaksConfig
 from lucency.config.node import Node
 from lucency.config.pipeline import PipelineConfig
 from lucency.config.prepare import PrepareConfig
@@ -19,6 +20,7 @@ from serve.lint import lint
 CONFIGS = Path(__file__).parents[2] / "configs"
 MODELS: dict[str, type[Node]] = {
     "prepare": PrepareConfig,
+    "leaks": LeaksConfig,
     "train": TrainConfig,
     "export": ExportConfig,
     "evaluate": EvaluateConfig,

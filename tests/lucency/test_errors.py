@@ -6,12 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from lucency import errors
-from lucency.errors import ConfigError, GateRefused, ImageError, LucencyError
+from lucency.errors import ConfigError, GateRefused, ImageError, LeakFound, LucencyError
 
 # Arguments of the errors that take more than a message.
 SPECIAL: dict[type[LucencyError], tuple[object, ...]] = {
     ImageError: ("truncated", "the film ends early"),
     GateRefused: ("sensitivity 0.81 is under 0.9", {"sensitivity": 0.81}),
+    LeakFound: ("1 pair of films is shared", {"leaks": {"bytes": 1}}),
 }
 
 
