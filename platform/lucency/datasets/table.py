@@ -132,14 +132,18 @@ class Table:
         return self._binary("mask", rows)
 
     def _binary(self, column: str, rows: Iterable[int]) -> list[Any]:
-        # Per chunk: all films of a large table in one array would pass its 2 GiB of offsets.
-        chunks = pq.read_table(self.path, columns=[column])[column].chunks
-        starts = np.cumsum([0, *map(len, chunks)])
-        found = []
-        for row in rows:
-            chunk = int(np.searchsorted(starts, row, side="right")) - 1
-            value = chunks[chunk][int(row - starts[chunk])].as_py()
-            found.append(value["bytes"] if value else None)
+        wanted = np.fromiter(rows, dtype=np.int64)
+        found: list[Any] = [None] * wanted.size
+        # One row group at a time: a table may be larger than memory, a group never is.
+        with pq.ParquetFile(self.path) as stored:
+            sizes = [stored.metadata.row_group(g).num_rows for g in range(stored.num_row_groups)]
+            starts = np.cumsum([0, *sizes])
+            groups = np.searchsorted(starts, wanted, side="right") - 1
+            for group in np.unique(groups):
+                values = stored.read_row_group(int(group), columns=[column])[column]
+                for place in np.flatnonzero(groups == group):
+                    value = values[int(wanted[place] - starts[group])].as_py()
+                    found[place] = value["bytes"] if value else None
         return found
 
 

@@ -201,7 +201,11 @@ class _Worker:
                 outputs = self.model(images_nchw)[:, 0]
             places.append(where.numpy())
             logits.append(outputs.float().cpu().numpy())
-        mine = (np.concatenate(places), np.concatenate(logits))
+        # A rank without films, where there are more workers than films, still takes part.
+        mine = (
+            np.concatenate([np.empty(0, dtype=np.int64), *places]),
+            np.concatenate([np.empty(0), *logits]),
+        )
         parts: list[Any] = [mine]
         if self.world > 1:
             parts = [None] * self.world
