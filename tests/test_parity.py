@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ray import serve
 
 from lucency import batch
 from lucency.bundle.artifact import Artifact
@@ -41,6 +42,7 @@ def test_one_film_has_one_probability(
     Store(store).promote(bundle, "a test of parity")
     with serving(Deployment(port=free_port()), store) as url:
         served = [_ask(url, film) for film in films]
+    serve.shutdown()  # the next test in this cluster takes another port
 
     np.testing.assert_allclose(bundled, trained, atol=PARITY)
     np.testing.assert_allclose(batched, trained, atol=PARITY)

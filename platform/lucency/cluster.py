@@ -59,6 +59,11 @@ def _start() -> None:
     )
 
 
+def shared() -> bool:
+    """Whether others may use this cluster too, because RAY_ADDRESS names it."""
+    return bool(os.environ.get("RAY_ADDRESS"))
+
+
 def require(cpus: float, gpus: float) -> None:
     """
     Refuse what this cluster can't hold, instead of waiting for it without end.
@@ -68,7 +73,7 @@ def require(cpus: float, gpus: float) -> None:
     Raises:
         ClusterError: names what is there and what was asked for.
     """
-    if os.environ.get("RAY_ADDRESS"):
+    if shared():
         return
     there = ray.cluster_resources()
     for name, wanted in (("CPU", cpus), ("GPU", gpus)):

@@ -26,6 +26,7 @@ def url(
     Store(store).promote(bundle, "a test of odd inputs")
     with serving(Deployment(port=free_port()), store) as address:
         yield address
+    serve.shutdown()  # the next test in this cluster takes another port
 
 
 @pytest.mark.ray

@@ -1,6 +1,5 @@
 """The whole life of a model in one call: prepare > train > calibrate > evaluate > gate > serve."""
 
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ def run(config: PipelineConfig) -> dict[str, Any]:
     Raises:
         GateRefused: the model does not meet the rule; nothing is promoted or served.
     """
-    if config.serve is not None and not _on_shared_cluster():
+    if config.serve is not None and not cluster.shared():
         refuse_taken_port(config.serve.host, config.serve.port)
     with progress.stage("prepare"):
         prepared = prepare(
@@ -91,7 +90,7 @@ def _serve(deployment: Deployment, store: Path, table: Path, report: Path) -> di
                 f"    try: curl --data-binary @{report.parent}/film.jpeg {url}/v1/predict\n"
                 "    it answers until you press Ctrl-C"
             )
-            if not _on_shared_cluster():
+            if not cluster.shared():
                 _until_interrupted()
         else:
             progress.say("    stopped again; to keep it answering: make demo KEEP=1")
@@ -103,7 +102,3 @@ def _until_interrupted() -> None:
         threading.Event().wait()
     except KeyboardInterrupt:
         progress.say("    stopping")
-
-
-def _on_shared_cluster() -> bool:
-    return bool(os.environ.get("RAY_ADDRESS"))

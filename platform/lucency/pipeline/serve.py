@@ -49,17 +49,23 @@ def serving(deployment: Deployment, store: Path) -> Iterator[str]:
                 for key in type(deployment.service).model_fields
             },
         )
-        serve.run(_builder(deployment.app)(config), name=APPLICATION, route_prefix="/")
+        application = _builder(deployment.app)(config)
+        try:
+            serve.run(application, name=APPLICATION, route_prefix="/")
+        except RuntimeError as cause:
+            last = str(cause).strip().splitlines()[-1]
+            raise ClusterError(f"the application did not start: {last}") from cause
         url = f"http://{deployment.host}:{deployment.port}"
         try:
             _wait_until_ready(url)
             yield url
         finally:
-            # What was there before us stays: other applications may answer beside ours.
-            if not deployment.keep and alone:
-                serve.shutdown()
-            elif not deployment.keep:
+            if not deployment.keep:
                 serve.delete(APPLICATION)
+            # A cluster of our own ends with us anyway; elsewhere Serve must not stay for nothing,
+            # and what was there before us must.
+            if not deployment.keep and alone and cluster.shared():
+                serve.shutdown()
 
 
 def try_out(url: str, film: bytes, folder: Path) -> dict[str, Any]:
