@@ -18,7 +18,7 @@ MEDIA_TYPE = "application/problem+json"
 RESPONSES: dict[int | str, dict[str, Any]] = {
     # The schema in place: FastAPI would put a ``model`` under application/json.
     code: {"content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
-    for code in (400, 413, 415, 422, 503)
+    for code in (400, 413, 415, 422)
 }
 _IMAGE_STATUS = {"empty": 400, "unsupported_type": 415, "too_many_pixels": 413}
 _UNUSABLE = 422
@@ -32,11 +32,7 @@ class BadForm(ServiceError):
     """The multipart form has no file in its field ``image``."""
 
 
-class NotReady(ServiceError):
-    """The replica has no model yet."""
-
-
-_STATUS = {BodyTooLarge: 413, BadForm: 400, NotReady: 503}
+_STATUS = {BodyTooLarge: 413, BadForm: 400}
 _log = logging.getLogger(__name__)
 
 
@@ -65,7 +61,7 @@ def status_of(error: Exception) -> int:
 async def _expected(request: Request, error: Exception) -> JSONResponse:
     kind = f"urn:lucency:{error.reason}" if isinstance(error, ImageError) else "about:blank"
     status = status_of(error)
-    return answer(status, str(error) if status < 500 or status == 503 else "internal error", kind)
+    return answer(status, str(error) if status < 500 else "internal error", kind)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

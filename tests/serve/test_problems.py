@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from lucency.errors import ImageError, StoreError
 from serve import problems
-from serve.problems import BadForm, BodyTooLarge, NotReady, status_of
+from serve.problems import BadForm, BodyTooLarge, status_of
 
 SIDE = 64
 PIXELS = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE)).astype(np.uint8)
@@ -288,7 +288,6 @@ def test_wrong_parameter_is_a_problem() -> None:
         (ImageError("a reason of next year", ""), 422),
         (BodyTooLarge(""), 413),
         (BadForm(""), 400),
-        (NotReady(""), 503),
         (StoreError(""), 500),
         (KeyError(""), 500),
     ],
@@ -298,7 +297,7 @@ def test_errors_have_their_status(error: Exception, status: int) -> None:
     assert status_of(error) == status
 
 
-@pytest.mark.parametrize("error", [BodyTooLarge("long"), BadForm("no field"), NotReady("wait")])
+@pytest.mark.parametrize("error", [BodyTooLarge("long"), BadForm("no field")])
 def test_errors_cross_processes(error: Exception) -> None:
     """Ray carries errors between actors: each survives pickling with its message."""
     copy = pickle.loads(pickle.dumps(error))

@@ -33,6 +33,8 @@ _HEADER_BYTES = 30
 _MAX_FILM_BYTES = 2**28
 # More than any member: zipfile cuts what it reads to the declared size, and would hide a lie.
 _ENDLESS = 2**62
+# What zipfile and zlib raise on a damaged member; NotImplementedError is their word for a method
+# or a version that they don't know.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
