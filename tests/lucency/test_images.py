@@ -7,6 +7,7 @@ import sys
 import zlib
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageOps
@@ -50,6 +51,8 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), dtyp
 JPEG_FILE = encode(FILM, "JPEG")
 PNG_FILE = encode(NOISE, "PNG")
 SCAN = JPEG_FILE.index(b"\xff\xda")  # where the header of the JPEG ends
+PROGRESSIVE = encode(FILM, "JPEG", progressive=True)
+INKS = encode(FILM.convert("CMYK"), "JPEG")
 MANY = 100_000  # parts of a file, each of which costs a reader time
 TURNED = Image.Exif()
 TURNED[ExifTags.Base.Orientation] = 6
@@ -102,19 +105,32 @@ HOSTILE = {
         PNG_FILE[:HEADER] + chunk(b"spAm", b"") * MANY + PNG_FILE[HEADER:],
         "unreadable",
     ),
+    "cut_in_a_frame": (JPEG_FILE[: JPEG_FILE.index(b"\xff\xc0") + 8], "truncated"),
+    "bare_marker": (JPEG_FILE[:2] + b"\xff\x01\0\4" + JPEG_FILE[2:], "truncated"),
+    "restart_in_header": (JPEG_FILE[:2] + b"\xff\xd0\0\4ab" + JPEG_FILE[2:], "truncated"),
+    "segment_of_no_length": (JPEG_FILE[:2] + b"\xff\xe5\0\0" + JPEG_FILE[2:], "truncated"),
+    "many_progressive_scans": (
+        PROGRESSIVE[:-2] + PROGRESSIVE[PROGRESSIVE.index(b"\xff\xda") : -2] * 100,
+        "unreadable",
+    ),
+    "many_scans_of_inks": (
+        INKS[:-2] + INKS[INKS.index(b"\xff\xda") : -2] * 100 + INKS[-2:],
+        "unreadable",
+    ),
     "lossless_jpeg": (coded_as(3), "unreadable"),
     "arithmetic_jpeg": (coded_as(9), "unreadable"),
 }
 
 
+@pytest.mark.parametrize("at_least", [0, 16], ids=["full size", "scaled"])
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.filterwarnings("ignore:Truncated File Read")
-def test_hostile_file_gets_its_reason(name: str) -> None:
-    """A file that is no usable film is refused with the one reason that fits."""
+def test_hostile_file_gets_its_reason(name: str, at_least: int) -> None:
+    """A file that is no usable film is refused with the one reason that fits, at any scale."""
     data, reason = HOSTILE[name]
 
     with pytest.raises(ImageError) as caught:
-        images.decode(data)
+        images.decode(data, at_least=at_least)
 
     assert caught.value.reason == reason
     assert str(caught.value)
@@ -276,3 +292,126 @@ def test_written_png_reads_back(shape: tuple[int, ...]) -> None:
     back = images.decode(images.encode_png(pixels), color=color)
 
     np.testing.assert_array_equal(back.reshape(shape), pixels)
+
+
+def film_of(height: int, width: int) -> Image.Image:
+    """A large film without fine detail."""
+    small = Image.fromarray(np.random.default_rng(1).integers(0, 256, (6, 8), dtype=np.uint8))
+    return small.resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [(800, 1000, (300, 375)), (448, 448, (224, 224)), (256, 300, (256, 300)), (90, 95, (90, 95))],
+)
+def test_large_jpeg_may_come_smaller(height: int, width: int, expected: tuple[int, int]) -> None:
+    """The scale is the least whose both sides suffice; nothing is enlarged."""
+    pixels = images.decode(encode(film_of(height, width), "JPEG"), at_least=224)
+
+    assert pixels.shape == (*expected, 1)
+
+
+@pytest.mark.parametrize("color", ["L", "RGB"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_smaller_jpeg_shows_the_same_film(
+    color: images.Color, mode: str, progressive: bool
+) -> None:
+    """A scaled film is the whole film shrunk, to a few gray levels."""
+    data = encode(film_of(480, 640).convert(mode), "JPEG", quality=95, progressive=progressive)
+
+    scaled = images.decode(data, color=color, at_least=100)
+
+    whole = images.decode(data, color=color)
+    shrunk = cv2.resize(whole, scaled.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert whole.shape[:2] == (480, 640)
+    assert np.abs(shrunk.reshape(scaled.shape).astype(int) - scaled).max() <= 6
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_smaller_jpeg_is_upright(orientation: int) -> None:
+    """All eight orientations of a JPEG agree with Pillow's own turning, at any scale."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    data = encode(film_of(160, 240), "JPEG", exif=exif, quality=95)
+
+    scaled = images.decode(data, at_least=80)[:, :, 0]
+
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert scaled.shape == (expected.height // 2, expected.width // 2)
+    shrunk = expected.resize((scaled.shape[1], scaled.shape[0]), Image.Resampling.BOX)
+    assert np.abs(np.asarray(shrunk).astype(int) - scaled).max() <= 6
+
+
+def test_orientation_in_xmp_counts() -> None:
+    """A film that is turned by XMP alone comes out upright too."""
+    packet = b'http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="6"/>'
+    segment = b"\xff\xe1" + struct.pack(">H", len(packet) + 2) + packet
+
+    pixels = images.decode(JPEG_FILE[:2] + segment + JPEG_FILE[2:])
+
+    assert pixels.shape == (32, 24, 1)
+
+
+@pytest.mark.parametrize("at_least", [0, 16])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_cut_jpeg_is_never_half_gray(progressive: bool, share: float, at_least: int) -> None:
+    """Wherever a JPEG ends too early it is refused, not filled up."""
+    data = encode(NOISE.resize((200, 150)), "JPEG", progressive=progressive)
+
+    with pytest.raises(ImageError, match="cut off"):
+        images.decode(data[: int(share * len(data))], at_least=at_least)
+
+
+@pytest.mark.parametrize("at_least", [0, 16])
+def test_jpeg_with_a_hole_is_refused(at_least: int) -> None:
+    """Data lost in the middle is noticed although a decoder could fill up what is missing."""
+    data = encode(NOISE.resize((200, 150)), "JPEG")
+    middle = len(data) // 2
+
+    with pytest.raises(ImageError) as caught:
+        images.decode(data[:middle] + data[middle + 300 :], at_least=at_least)
+
+    assert caught.value.reason == "truncated"
+
+
+def test_gray_of_a_colour_jpeg_is_pillows() -> None:
+    """Taking the luma plane alone gives the gray that the colours have."""
+    colors = np.dstack([RAMP, RAMP[:, ::-1], np.full_like(RAMP, 90)])
+    data = encode(Image.fromarray(colors), "JPEG", quality=95, subsampling=0)
+
+    pixels = images.decode(data)[:, :, 0]
+
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("L"))
+    assert np.abs(pixels.astype(int) - expected).max() <= 2
+
+
+ROWS = {
+    "gray": PNG_FILE,
+    "colour": encode(Image.fromarray(np.dstack([RAMP, RAMP[::-1], RAMP[:, ::-1]])), "PNG"),
+    "one_bit": encode(FILM.convert("1"), "PNG"),
+    "palette": encode(FILM.convert("P"), "PNG"),
+    "alpha": encode(FILM.convert("LA"), "PNG"),
+    "blanked": encode(FILM, "PNG", transparency=0),
+    "sixteen_bit": encode(Image.fromarray(RAMP.astype(np.uint16) * 99), "PNG"),
+    "turned": encode(FILM, "PNG", exif=TURNED),
+    "jpeg": JPEG_FILE,
+    "turned_jpeg": encode(FILM, "JPEG", exif=TURNED),
+    "inks": INKS,
+}
+
+
+@pytest.mark.parametrize("color", ["L", "RGB"])
+@pytest.mark.parametrize("name", ROWS)
+def test_checked_film_has_the_same_pixels(name: str, color: images.Color) -> None:
+    """Reading a row of our own table leaves out checks and nothing else."""
+    expected = images.decode(ROWS[name], color=color)
+
+    np.testing.assert_array_equal(images.decode_checked(ROWS[name], color=color), expected)
+
+
+def test_damaged_row_is_still_refused() -> None:
+    """A row that was damaged after it was checked does not become a film."""
+    with pytest.raises(ImageError):
+        images.decode_checked(PNG_FILE[: len(PNG_FILE) // 2])

@@ -2,11 +2,13 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from lucency import images
 from lucency.errors import ImageError
 from lucency.images import encode_png
 from lucency.preprocess import Preprocess
@@ -106,3 +108,93 @@ def test_callers_limit_of_pixels_holds() -> None:
 
     with pytest.raises(ImageError, match="100 x 100"):
         GRAY(stream.getvalue(), max_pixels=9_999)
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+    """A film without fine detail."""
+    small = np.random.default_rng(2).integers(0, 256, (5, 5)).astype(np.uint8)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+def encoded(film: np.ndarray, kind: str) -> bytes:
+    """The film as JPEG or PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(film).save(stream, kind, quality=95)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    ("height", "width"), [(64, 64), (65, 127), (128, 128), (150, 1000), (801, 999), (40, 200)]
+)
+def test_working_film_is_no_larger_than_it_need_be(kind: str, height: int, width: int) -> None:
+    """Each side has the input's size to twice that, and all that a smaller film has."""
+    preprocess = Preprocess(size=64)
+
+    working = preprocess.working(encoded(smooth(height, width), kind))
+
+    assert working.dtype == np.uint8
+    assert working.shape[2] == 1
+    for side, original in zip(working.shape, (height, width), strict=False):
+        assert min(64, original) <= side < 128
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("color", ["L", "RGB"])
+def test_row_of_our_table_is_the_same_film(kind: str, color: images.Color) -> None:
+    """Training reads rows as checked, serving bytes as unknown: the pixels are the same."""
+    numbers = (0.5,) * (1 if color == "L" else 3)
+    preprocess = Preprocess(size=64, color=color, mean=numbers, std=numbers)
+    data = encoded(smooth(300, 420), kind)
+
+    working = preprocess.working(data)
+
+    np.testing.assert_array_equal(preprocess.working(data, checked=True), working)
+    np.testing.assert_array_equal(preprocess(data), preprocess.tensor(working))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("shape", [(150, 130), (300, 420), (90, 700), (61, 80)])
+def test_short_way_is_the_average_of_the_area(kind: str, shape: tuple[int, int]) -> None:
+    """Scaled decoding, whole factors and one interpolation come to averaging over the area."""
+    preprocess = Preprocess(size=64, mean=(0.0,), std=(1.0,))
+    film = smooth(*shape)
+
+    input_hw = 255 * preprocess(encoded(film, kind))[0]
+
+    averaged = cv2.resize(film, (64, 64), interpolation=cv2.INTER_AREA)
+    assert np.abs(input_hw - averaged).mean() < 2
+
+
+@pytest.mark.parametrize("color", ["L", "RGB"])
+def test_table_is_the_formula(color: images.Color) -> None:
+    """Each gray level becomes (level / 255 - mean) / std, to the rounding of float32."""
+    mean, std = ((0.5,), (0.25,)) if color == "L" else ((0.485, 0.456, 0.406), (0.229, 0.2, 0.3))
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(len(mean), axis=2)
+
+    found = Preprocess(size=16, color=color, mean=mean, std=std).normalise(levels)
+
+    expected = (levels / 255 - np.array(mean)) / np.array(std)
+    np.testing.assert_allclose(found, expected.transpose(2, 0, 1), rtol=1e-5, atol=1e-6)
+
+
+def test_changed_recipe_uses_its_own_table() -> None:
+    """Nothing of the first recipe is left in a copy with other numbers."""
+    film = np.full((16, 16, 1), 255, np.uint8)
+    GRAY.normalise(film)
+
+    changed = GRAY.model_copy(update={"mean": (1.0,)})
+
+    assert not changed.normalise(film).any()
+
+
+def test_input_is_written_where_it_is_wanted() -> None:
+    """A batch is filled in place, one film beside the other."""
+    batch = np.zeros((2, 1, 16, 16), np.float32)
+    film = np.full((20, 30, 1), 255, np.uint8)
+
+    given = GRAY.tensor(film, out=batch[1])
+
+    assert np.shares_memory(given, batch)
+    np.testing.assert_allclose(batch[0], 0)
+    np.testing.assert_allclose(batch[1], 2)
