@@ -1,13 +1,7 @@
-"""Random variation of films, in training only; nothing on the serving path imports this."""
+"""How far a film may be varied."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import lucency.environment  # noqa: F401 (albumentations asks the internet while it is imported)
-
-# isort: split
-import albumentations
-import cv2
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
@@ -50,42 +44,3 @@ class Augmentation(BaseModel):
                 "side; say why that is right for these data, or switch flip off"
             )
         return self
-
-
-class Augmenter:
-    """
-    Applies an ``Augmentation``; the same seed gives the same film, whatever came before.
-
-    The geometric part is one affine warp, so a film is interpolated once.
-    """
-
-    def __init__(self, augmentation: Augmentation) -> None:
-        self._compose: Any = albumentations.Compose(
-            [
-                albumentations.Affine(
-                    scale=(1 - augmentation.zoom, 1 + augmentation.zoom),
-                    translate_percent=(-augmentation.shift, augmentation.shift),
-                    rotate=(-augmentation.rotate_degrees, augmentation.rotate_degrees),
-                    border_mode=cv2.BORDER_CONSTANT,
-                    keep_ratio=augmentation.keep_aspect,
-                    p=1.0,
-                ),
-                albumentations.RandomBrightnessContrast(
-                    brightness_limit=augmentation.brightness,
-                    contrast_limit=augmentation.contrast,
-                    p=1.0,
-                ),
-                albumentations.GaussianBlur(
-                    sigma_limit=(min(0.1, augmentation.blur_sigma), augmentation.blur_sigma),
-                    blur_limit=0,
-                    p=0.5 if augmentation.blur_sigma else 0.0,
-                ),
-                albumentations.HorizontalFlip(p=0.5 if augmentation.flip else 0.0),
-            ]
-        )
-
-    def __call__(self, image: np.ndarray, seed: int) -> np.ndarray:
-        """uint8 h x w x c to the same shape and type."""
-        self._compose.set_random_seed(seed)
-        varied: np.ndarray = self._compose(image=image)["image"]
-        return varied
