@@ -1,0 +1,1 @@
+"""DICOM: files of the hospital to checked gray pictures, and copies that name nobody."""
