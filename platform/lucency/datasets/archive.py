@@ -24,13 +24,12 @@ from pydantic import Field
 
 from lucency.datasets import layout
 from lucency.datasets.base import Sample, datasets
+from lucency.datasets.folder import MAX_FILM_BYTES
 from lucency.errors import DataError
 
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HEADER_BYTES = 30
-# A film is read whole into memory, and its pixels are limited elsewhere.
-_MAX_FILM_BYTES = 2**28
 # More than any member: zipfile cuts what it reads to the declared size, and would hide a lie.
 _ENDLESS = 2**62
 # What zipfile and zlib raise on a damaged member; NotImplementedError is their word for a method
@@ -114,8 +113,8 @@ def read_member(path: Path, name: str, size: int) -> bytes:
         OSError: the member is damaged, too large for a film, or the archive is gone.
         DataError: the member inflates to more than it declares.
     """
-    if size > _MAX_FILM_BYTES:
-        raise OSError(errno.EFBIG, f"{size} bytes, a film has {_MAX_FILM_BYTES} at most")
+    if size > MAX_FILM_BYTES:
+        raise OSError(errno.EFBIG, f"{size} bytes, a film has {MAX_FILM_BYTES} at most")
     archive = _opened(path, os.getpid(), path.stat().st_mtime_ns)
     try:
         member = copy.copy(archive.getinfo(name))
@@ -165,6 +164,8 @@ def _refuse_hostile(members: Sequence[ZipInfo], source: str, max_ratio: float) -
         wrong = _wrong(member, max_ratio)
         if path in seen:
             wrong = "stands there twice"
+        elif member.header_offset < 0:
+            wrong = "lies before the archive's first byte, which was cut off"
         elif member.header_offset < end:
             wrong = "shares its bytes with another member, as in a bomb"
         if wrong:

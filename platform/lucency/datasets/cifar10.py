@@ -7,17 +7,28 @@ which may call whatever they name; here they can call nothing but the two stand-
 
 import io
 import pickle
+import pickletools
+import tarfile
+import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lucency.datasets import official
+from lucency import files
+from lucency.datasets import fetch, official
 from lucency.datasets.arrays import ArrayDataset, Part
 from lucency.datasets.base import datasets
+from lucency.datasets.fetch import Remote
 from lucency.errors import DataError
 
 SIDE = 32
+MIRROR = "https://www.cs.toronto.edu/~kriz/"
+ARCHIVE = "cifar-10-python.tar.gz"
+ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
+ARCHIVE_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+ARCHIVE_BYTES = 170_498_071
 CLASSES = (
     "airplane",
     "automobile",
@@ -39,6 +50,11 @@ MD5 = {
     "test_batch": "40351d587109b95175f43aff81a1287e",
     "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
 }
+# The official batches have 31 MB, 10,013 numbered objects and 7 tuples each.
+_MAX_BATCH_BYTES = 2**26
+_MAX_NUMBER = 2**20
+_MAX_TUPLES = 100
+_BELOW = "cifar-10-batches-py"
 _PARTS = {"test": ["test_batch"], "train": [f"data_batch_{number}" for number in range(1, 6)]}
 
 
@@ -50,19 +66,57 @@ class Cifar10(ArrayDataset):
     Args:
         root: Holds ``cifar-10-batches-py``, or is that folder.
         verify: Compare each file with the published MD5; off for files of the same form.
+        download: Where none of the files is there, fetch the archive of them and unpack it.
+        mirror: The address below which the archive is published.
 
     Raises:
         DataError: a file is missing, damaged, of another set, or names what it may not call.
     """
 
-    def __init__(self, *, root: Path = Path("data/cifar10"), verify: bool = True) -> None:
-        folder = official.folder(root, MD5, below="cifar-10-batches-py")
+    def __init__(
+        self,
+        *,
+        root: Path = Path("data/cifar10"),
+        verify: bool = True,
+        download: bool = False,
+        mirror: str = MIRROR,
+    ) -> None:
+        archive = official.address(mirror, ARCHIVE)
+        folder = official.folder(root, MD5, below=_BELOW, published=archive, download=download)
+        if not folder.exists():
+            _download(Remote(archive, ARCHIVE_MD5, ARCHIVE_BYTES, ARCHIVE_SHA256), folder)
         _check_names(folder / "batches.meta", verify)
         parts = []
-        for name, files in _PARTS.items():
-            pixels, labels = zip(*[_read(folder / file, verify) for file in files], strict=True)
+        for name, batches in _PARTS.items():
+            pixels, labels = zip(*[_read(folder / file, verify) for file in batches], strict=True)
             parts.append(Part(name, np.concatenate(pixels), np.concatenate(labels)))
         super().__init__(parts, CLASSES, site="cifar10")
+
+
+def _download(archive: Remote, folder: Path) -> None:
+    """Fetch the archive, and put the seven files of it into a folder of their own."""
+    with (
+        fetch.new_folders(folder.parent),
+        tempfile.TemporaryDirectory(prefix=".fetched.", dir=folder.parent) as temporary,
+    ):
+        packed = Path(temporary) / ARCHIVE
+        fetch.fetch(archive, packed)
+        with files.atomic_folder(folder) as made:
+            _unpack(packed, made)
+
+
+def _unpack(packed: Path, folder: Path) -> None:
+    # By name, and only what is compared right after: nothing else in an archive is ever written.
+    try:
+        with tarfile.open(packed, "r:gz") as archive:
+            for name, md5 in MD5.items():
+                stream = archive.extractfile(f"{_BELOW}/{name}")
+                if stream is None:
+                    raise DataError(f"{name!r} in {packed.name!r} is no file: check the mirror")
+                (folder / name).write_bytes(stream.read(_MAX_BATCH_BYTES))
+                official.read(folder / name, md5)
+    except (OSError, EOFError, LookupError, zlib.error, tarfile.TarError) as cause:
+        raise DataError(f"{packed.name!r} can't be unpacked ({cause}); check the mirror") from cause
 
 
 class _Array:
@@ -110,9 +164,23 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError("it names an object outside of the file")
 
 
+def _refuse_costly(data: bytes) -> None:
+    """Refuse what would cost memory or the process before a name is ever asked for."""
+    nested = 0
+    for code, argument, _ in pickletools.genops(data):
+        # A list as long as the number says is made for it: eight bytes ask for gigabytes.
+        if "PUT" in code.name and isinstance(argument, int) and argument > _MAX_NUMBER:
+            raise pickle.UnpicklingError(f"it numbers an object {argument}")
+        nested += "TUPLE" in code.name or code.name == "FROZENSET"
+        # The interpreter itself ends when it compares tuples that are nested by the ten thousand.
+        if nested > _MAX_TUPLES:
+            raise pickle.UnpicklingError(f"it holds more than {_MAX_TUPLES} tuples")
+
+
 def _load(path: Path, verify: bool) -> dict[bytes, Any]:
     data = official.read(path, MD5[path.name] if verify else None)
     try:
+        _refuse_costly(data)
         loaded = _Unpickler(io.BytesIO(data), encoding="bytes").load()
     except Exception as cause:  # a damaged pickle may end in any error at all
         raise DataError(

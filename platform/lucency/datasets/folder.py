@@ -11,6 +11,9 @@ from lucency.datasets import layout
 from lucency.datasets.base import Sample, datasets
 from lucency.errors import DataError
 
+# A film is read whole into memory, and its pixels are limited elsewhere.
+MAX_FILM_BYTES = 2**28
+
 
 @datasets.register("folder")
 class Folder:
@@ -72,32 +75,53 @@ def read_inside(root: Path, name: str) -> bytes:
     The bytes of a regular file below a folder.
 
     Raises:
-        OSError: there is no such file, or a link leads out of the folder.
+        OSError: there is no such file, it is larger than any film, or a link leads out of the
+            folder.
     """
     path = root / name
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise OSError(errno.EPERM, "a link leads out of the data set's folder")
-    # Opening a pipe would wait for a writer that never comes.
-    if not path.is_file():
+    if not path.exists():
         raise OSError(errno.ENOENT, "there is no such file")
-    return path.read_bytes()
+    # Opening a pipe would wait for a writer that never comes, opening a device may do anything.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    with path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > MAX_FILM_BYTES:
+            found = f"it has more than {MAX_FILM_BYTES} bytes, too many for a film"
+            raise OSError(errno.EFBIG, found)
+        return stream.read(size)
 
 
 def _names(root: Path) -> Iterator[str]:
-    """All files, and all folders with a slash, relative to the root."""
-    for folder, folders, names in os.walk(root, onerror=_refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        here = Path(folder)
-        files = [name for name in names if _is_file(here / name)]
-        for name in [f"{each}/" for each in folders] + files:
-            relative = f"{here.relative_to(root).as_posix()}/{name}".removeprefix("./")
-            _refuse_damaged(relative)
-            yield relative
+    """All that is no folder, and all folders with a slash, relative to the root."""
+    # By a list of its own: os.walk calls itself for each level, and levels can be thousands.
+    waiting = [""]
+    while waiting:
+        above = waiting.pop()
+        try:
+            with os.scandir(root / above) as entries:
+                # A link to a folder is neither a film nor entered.
+                found = [(e.name, e.is_dir(follow_symlinks=False), _leads(e)) for e in entries]
+        except OSError as cause:
+            raise DataError(
+                f"folder {str(root / above)!r} can't be listed ({cause.strerror}); give it the "
+                "right to be read, or move it out of the data set"
+            ) from cause
+        for each, is_folder, leads_to_folder in found:
+            if leads_to_folder and each.startswith("."):
+                continue
+            name = f"{above}{each}/" if leads_to_folder else f"{above}{each}"
+            _refuse_damaged(name)
+            yield name
+            if is_folder:
+                waiting.append(name)
 
 
-def _is_file(path: Path) -> bool:
-    mode = path.lstat().st_mode
-    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
+def _leads(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is a folder, or a link to one; a link that leads in a circle is neither."""
+    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and Path(entry.path).is_dir())
 
 
 def _refuse_damaged(name: str) -> None:
@@ -106,10 +130,3 @@ def _refuse_damaged(name: str) -> None:
     except UnicodeEncodeError as cause:
         # Neither the table nor the report could hold it.
         raise DataError(f"the file name {name!r} is not UTF-8; rename the file") from cause
-
-
-def _refuse(cause: OSError) -> None:
-    raise DataError(
-        f"folder {cause.filename!r} can't be listed ({cause.strerror}); give it the right to be "
-        "read, or move it out of the data set"
-    ) from cause

@@ -305,7 +305,7 @@ def test_member_too_large_for_a_film_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A member that no memory should hold is set aside by its declared size."""
-    monkeypatch.setattr(archives, "_MAX_FILM_BYTES", 100)
+    monkeypatch.setattr(archives, "MAX_FILM_BYTES", 100)
 
     with pytest.raises(OSError, match="a film has 100 at most"):
         odd(forge(tmp_path / "films.zip")).read()

@@ -1,9 +1,12 @@
 """The Python batches of CIFAR-10, read without letting a pickle run anything."""
 
+import hashlib
+import io
 import os
 import pickle
 import subprocess
 import sys
+import tarfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +15,12 @@ import numpy as np
 import pytest
 
 from lucency import images
-from lucency.datasets import prepare
+from lucency.datasets import cifar10, prepare
 from lucency.datasets.base import datasets
-from lucency.datasets.cifar10 import CLASSES, MD5, Cifar10
+from lucency.datasets.cifar10 import CLASSES, MD5, MIRROR, Cifar10
 from lucency.datasets.splits import SplitPlan
 from lucency.errors import DataError
+from tests import web
 
 # numpy.dtype("uint8") in a pickle of numpy's own.
 DTYPE = (
@@ -212,9 +216,11 @@ def test_missing_file_is_one_line(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (batch(pixels_of(2), [0, 1])[:500], "is refused: pickle data was truncated"),
-        (b"", "is refused: Ran out of input"),
+        (batch(pixels_of(2), [0, 1])[:500], "is refused: expected 6144 bytes in a string4"),
+        (b"", "is refused: pickle exhausted before seeing STOP"),
         (b"<html>", "is refused: "),
+        (b"\x80\x02r\xff\xff\xff\x7f.", "is refused: it numbers an object 2147483647"),
+        (b"\x80\x02})" + b"\x85" * 10**6 + b"Ns.", "is refused: it holds more than 100 tuples"),
         (b"cos\na\tb\n.", "it names 'os.a\\tb'"),
         (b"Pelsewhere\n.", "it names an object outside of the file"),
         (pickle.dumps([1, 2]), "holds a list, expected a dictionary"),
@@ -231,6 +237,8 @@ def test_missing_file_is_one_line(tmp_path: Path, name: str) -> None:
         "cut",
         "empty",
         "page",
+        "memory",
+        "nested",
         "odd name",
         "outside",
         "list",
@@ -258,6 +266,80 @@ def test_other_class_names_are_refused(tmp_path: Path) -> None:
     )
 
     assert "names the classes" in complaint(folder)
+
+
+def publish(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: bytes = tarfile.REGTYPE
+) -> web.Answer:
+    """An archive of small batches as if it were the published one, with a file too many."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for name in ["../escaped", *MD5]:
+            data = b"out" if name.startswith("..") else (folder / name).read_bytes()
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member.size = len(data)
+            if name == "test_batch" and kind != tarfile.REGTYPE:
+                member.type, member.linkname, member.size = kind, "/etc/passwd", 0
+            archive.addfile(member, io.BytesIO(data))
+            if name in MD5:
+                monkeypatch.setitem(MD5, name, hashlib.md5(data).hexdigest())
+    packed = stream.getvalue()
+    monkeypatch.setattr(cifar10, "ARCHIVE_BYTES", len(packed))
+    monkeypatch.setattr(cifar10, "ARCHIVE_MD5", hashlib.md5(packed).hexdigest())
+    monkeypatch.setattr(cifar10, "ARCHIVE_SHA256", hashlib.sha256(packed).hexdigest())
+    return web.body(packed)
+
+
+def test_missing_set_is_offered(tmp_path: Path) -> None:
+    """Nothing is fetched unasked: where the archive is published is told."""
+    said = complaint(tmp_path)
+
+    assert said.endswith(
+        f"it is published at '{MIRROR}cifar-10-python.tar.gz': put it there by hand, or let it "
+        "be fetched with dataset.download=true"
+    )
+
+
+def test_missing_set_is_fetched_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The archive comes once, and of all that it holds only the seven files are written."""
+    answer = publish(lay_out(tmp_path / "published"), monkeypatch)
+
+    with web.serving(answer) as server:
+        first = Cifar10(root=tmp_path / "new", download=True, mirror=server.url)
+        again = Cifar10(root=tmp_path / "new", download=True, mirror=server.url)
+
+    assert len(first) == len(again) == 120
+    assert [path for path, _ in server.asked] == ["/cifar-10-python.tar.gz"]
+    written = [path.relative_to(tmp_path / "new") for path in (tmp_path / "new").rglob("*")]
+    assert sorted(map(str, written)) == sorted(
+        ["cifar-10-batches-py", *(f"cifar-10-batches-py/{name}" for name in MD5)]
+    )
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE])
+def test_archive_of_links_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: bytes
+) -> None:
+    """A batch that is a link or a folder is none, and nothing is left of the attempt."""
+    answer = publish(lay_out(tmp_path / "published"), monkeypatch, kind)
+
+    with web.serving(answer) as server, pytest.raises(DataError, match="check the mirror"):
+        Cifar10(root=tmp_path / "new", download=True, mirror=server.url)
+
+    assert not (tmp_path / "new").exists()
+
+
+def test_other_batch_in_the_archive_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each batch is compared as well as the archive, and nothing is left of another one."""
+    answer = publish(lay_out(tmp_path / "published"), monkeypatch)
+    monkeypatch.setitem(MD5, "data_batch_4", "0" * 32)
+
+    with web.serving(answer) as server, pytest.raises(DataError, match="data_batch_4"):
+        Cifar10(root=tmp_path / "new", download=True, mirror=server.url)
+
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.skipif(

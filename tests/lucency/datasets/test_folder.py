@@ -2,6 +2,7 @@
 
 import errno
 import os
+import subprocess
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -243,11 +244,42 @@ def test_linked_folder_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_pipe_is_no_film(tmp_path: Path) -> None:
-    """What is no regular file is neither listed nor opened, which could wait for ever."""
+    """What is no regular file is listed and never opened, which could wait for ever."""
     lay_out(tmp_path)
     os.mkfifo(tmp_path / "a" / "9.png")
 
-    assert len(Folder(root=tmp_path)) == len(FLAT)
+    assert len(Folder(root=tmp_path)) == len(FLAT) + 1
+    with pytest.raises(OSError, match="it is no regular file"):
+        read_inside(tmp_path, "a/9.png")
+
+
+def test_file_larger_than_any_film_is_not_read(tmp_path: Path) -> None:
+    """A file of a terabyte, all holes, is refused by its size."""
+    with (tmp_path / "9.png").open("wb") as stream:
+        stream.truncate(2**40)
+
+    with pytest.raises(OSError, match="it has more than 268435456 bytes, too many for a film"):
+        read_inside(tmp_path, "9.png")
+
+
+def test_folders_may_be_deep(tmp_path: Path) -> None:
+    """Folders inside of folders by the thousand are listed as any other."""
+    lay_out(tmp_path)
+    for depth in range(1, 1100):
+        (tmp_path / "a" / "/".join("d" * depth)).mkdir()
+
+    found = len(Folder(root=tmp_path))
+
+    subprocess.run(["rm", "-r", tmp_path / "a"], check=True)  # pytest's own clearing would fail
+    assert found == len(FLAT)
+
+
+def test_link_in_a_circle_is_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """A link to itself is listed, and costs no other film."""
+    lay_out(tmp_path)
+    (tmp_path / "a" / "9.png").symlink_to("9.png")
+
+    assert len(Folder(root=tmp_path)) == len(FLAT) + 1
     with pytest.raises(OSError, match="there is no such file"):
         read_inside(tmp_path, "a/9.png")
 

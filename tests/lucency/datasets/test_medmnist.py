@@ -1,5 +1,6 @@
 """The npz files of MedMNIST, and the patients that a table of rows gives back to them."""
 
+import hashlib
 import os
 import zipfile
 from collections import Counter, defaultdict
@@ -14,9 +15,10 @@ from lucency import images
 from lucency.config.prepare import PrepareConfig
 from lucency.datasets import clean, prepare, splits
 from lucency.datasets.base import datasets
-from lucency.datasets.medmnist import MedMnist
+from lucency.datasets.medmnist import MIRROR, MedMnist
 from lucency.datasets.splits import SplitPlan
 from lucency.errors import DataError
+from tests import web
 
 CONFIG = Path(__file__).parents[3] / "configs" / "prepare" / "pneumoniamnist.yaml"
 COUNTS = {"train": 24, "val": 8, "test": 8}
@@ -255,10 +257,73 @@ def test_damaged_header_is_one_line(tmp_path: Path) -> None:
     assert "is no whole npz file of plain arrays" in complaint(path)
 
 
+def test_missing_file_is_fetched_on_request(tmp_path: Path) -> None:
+    """With download the file comes from the mirror under its own name, proved by the given MD5."""
+    data = write(tmp_path).read_bytes()
+    md5 = hashlib.md5(data).hexdigest()
+    path = tmp_path / "new" / "derma.npz"
+
+    with web.serving(web.body(data)) as server:
+        first = MedMnist(path=path, md5=md5, download=True, mirror=f"{server.url}/files/")
+        again = MedMnist(path=path, md5=md5, download=True, mirror=f"{server.url}/files/")
+
+    assert len(first) == len(again) == 40
+    assert [asked for asked, _ in server.asked] == ["/files/derma.npz"]
+
+
+def test_published_md5_is_known_for_pneumonia(tmp_path: Path) -> None:
+    """What a mirror sends under the name of PneumoniaMNIST must be PneumoniaMNIST."""
+    data = write(tmp_path).read_bytes()
+
+    with web.serving(web.body(data)) as server, pytest.raises(DataError, match="28209eda62fe"):
+        MedMnist(path=tmp_path / "pneumoniamnist.npz", download=True, mirror=server.url)
+
+    assert not (tmp_path / "pneumoniamnist.npz").exists()
+
+
+def test_nothing_is_fetched_that_can_not_be_proved(tmp_path: Path) -> None:
+    """A set whose MD5 is not known here is fetched only with the one that the person gives."""
+    said = complaint(tmp_path / "derma.npz", download=True)
+
+    assert "give the published one as dataset.md5" in said
+
+
+def test_local_file_is_compared_on_request(tmp_path: Path) -> None:
+    """A local file may be of any order of rows, unless an MD5 is asked of it."""
+    path = write(tmp_path)
+
+    assert len(MedMnist(path=path)) == 40
+    assert "it is damaged or another edition" in complaint(path, md5="0" * 32)
+
+
+def test_bomb_of_zeros_is_not_inflated(tmp_path: Path) -> None:
+    """Arrays larger than the limit are refused by their declared sizes."""
+    path = write(tmp_path, extra=np.zeros(2_000_000, np.uint8))
+
+    said = complaint(path, max_bytes=1_000_000)
+
+    assert "the limit max_bytes is 1000000; raise it if the set is that large" in said
+
+
+def test_pipe_is_no_file(tmp_path: Path) -> None:
+    """A pipe of the right name is refused; to open it would wait for ever."""
+    os.mkfifo(tmp_path / "set.npz")
+
+    assert "is no file; expected the npz file of a set" in complaint(tmp_path / "set.npz")
+
+
+def test_endless_number_is_one_line(tmp_path: Path) -> None:
+    """A row's number of thousands of digits is no row."""
+    table = rows(tmp_path, f"train,{'9' * 5000},0,Ann\n")
+
+    assert "there is no row '999" in complaint(write(tmp_path), rows=table)
+
+
 def test_missing_file_is_one_line(tmp_path: Path) -> None:
     """A file that is not there is named."""
-    assert (
-        complaint(tmp_path / "no.npz") == "'HERE/no.npz' can't be read (No such file or directory)"
+    assert complaint(tmp_path / "no.npz") == (
+        f"'HERE/no.npz' is missing; it is published at '{MIRROR}no.npz': put it there by hand, "
+        "or let it be fetched with dataset.download=true"
     )
 
 

@@ -1,7 +1,9 @@
 """The four gz files of MNIST, as published, and what is told when they are not."""
 
 import gzip
+import hashlib
 import os
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +14,10 @@ import pytest
 from lucency import images
 from lucency.datasets import prepare
 from lucency.datasets.base import datasets
-from lucency.datasets.mnist import MD5, Mnist
+from lucency.datasets.mnist import MD5, MIRROR, PUBLISHED, Mnist
 from lucency.datasets.splits import SplitPlan
 from lucency.errors import DataError
+from tests import web
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
 TRAIN_LABELS = "train-labels-idx1-ubyte.gz"
@@ -132,7 +135,8 @@ def test_missing_file_is_one_line(tmp_path: Path, name: str) -> None:
     (lay_out(tmp_path) / name).unlink()
 
     assert complaint(tmp_path) == (
-        f"'ROOT/{name}' can't be read (No such file or directory): fetch it"
+        f"'ROOT/{name}' is missing; it is published at '{MIRROR}{name}': put it there by hand, "
+        "or let it be fetched with dataset.download=true"
     )
 
 
@@ -162,11 +166,19 @@ def test_damaged_gzip_is_one_line(tmp_path: Path, damage: Callable[[bytes], byte
         (idx(np.zeros((40, 32, 32))), "promises shape (40, 32, 32)"),
         (
             gzip.compress(bytes([0, 0, 8, 3, *([255] * 4), 0, 0, 0, 28, 0, 0, 0, 28])),
-            "promises shape (4294967295, 28, 28) and holds 0 bytes",
+            "promises shape (4294967295, 28, 28); expected ('n', 28, 28) with n up to 700000",
+        ),
+        (
+            gzip.compress(bytes([0, 0, 8, 3, 0, 0, 1, 0, 0, 0, 0, 28, 0, 0, 0, 28])),
+            "promises shape (256, 28, 28) and holds 0 bytes",
+        ),
+        (
+            gzip.compress(bytes([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28]) + bytes(10**7)),
+            "promises shape (1, 28, 28) and holds more bytes",
         ),
         (idx(np.zeros((3, 28, 28))), "train has 3 images and 40 labels"),
     ],
-    ids=["labels", "empty", "text", "short", "larger", "lying", "fewer"],
+    ids=["labels", "empty", "text", "short", "larger", "huge", "lying", "bomb", "fewer"],
 )
 def test_file_of_another_form_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:
     """What the header says must be what is expected, and what follows it as long as it says."""
@@ -175,11 +187,85 @@ def test_file_of_another_form_is_one_line(tmp_path: Path, content: bytes, said: 
     assert said in complaint(tmp_path)
 
 
+def test_bomb_is_not_inflated(tmp_path: Path) -> None:
+    """What is taken into memory is bound by what the header may promise."""
+    head = bytes([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28])
+    (lay_out(tmp_path) / TRAIN_IMAGES).write_bytes(gzip.compress(head + bytes(50_000_000)))
+
+    tracemalloc.start()
+    complaint(tmp_path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 5_000_000
+
+
 def test_label_that_is_no_digit_is_one_line(tmp_path: Path) -> None:
     """A label above nine belongs to another set."""
     (lay_out(tmp_path) / TRAIN_LABELS).write_bytes(idx(np.full(40, 10)))
 
     assert complaint(tmp_path).startswith("train has label 10; the 10 classes")
+
+
+def publish(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[web.Answer]:
+    """Small files as if they were the published ones, in the order in which they are asked for."""
+    packed = {name: (folder / name).read_bytes() for name in MD5}
+    for name, data in packed.items():
+        monkeypatch.setitem(MD5, name, hashlib.md5(data).hexdigest())
+        known = (len(data), hashlib.sha256(data).hexdigest())
+        monkeypatch.setitem(PUBLISHED, name, known)
+    return [web.body(data) for data in packed.values()]
+
+
+def test_missing_files_are_fetched_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With download each file comes from the mirror, once: the next reading asks nobody."""
+    answers = publish(lay_out(tmp_path / "published"), monkeypatch)
+
+    with web.serving(*answers) as server:
+        first = Mnist(root=tmp_path / "new", download=True, mirror=f"{server.url}/mnist/")
+        again = Mnist(root=tmp_path / "new", download=True, mirror=f"{server.url}/mnist/")
+
+    assert len(first) == len(again) == 60
+    assert [path for path, _ in server.asked] == [f"/mnist/{name}" for name in MD5]
+    assert sorted(path.name for path in (tmp_path / "new/MNIST/raw").iterdir()) == sorted(MD5)
+
+
+def test_only_what_is_missing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Local files come first, and the one that is not there joins them."""
+    folder = lay_out(tmp_path)
+    answers = dict(zip(MD5, publish(folder, monkeypatch), strict=True))
+    (folder / TRAIN_LABELS).unlink()
+
+    with web.serving(answers[TRAIN_LABELS]) as server:
+        source = Mnist(root=folder, download=True, mirror=server.url)
+
+    assert len(source) == 60
+    assert [path for path, _ in server.asked] == [f"/{TRAIN_LABELS}"]
+
+
+def test_fetched_files_are_compared_without_verify(tmp_path: Path) -> None:
+    """``verify: false`` is for files that a person made, never for what a server sends."""
+    with web.serving(web.body(idx(np.zeros((4, 28, 28))))) as server, pytest.raises(DataError):
+        Mnist(root=tmp_path / "new", verify=False, download=True, mirror=server.url)
+
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(
+    "LUCENCY_DATA" not in os.environ,
+    reason="LUCENCY_DATA does not name the folder that holds mnist/",
+)
+def test_real_files_are_those_that_are_expected(tmp_path: Path) -> None:
+    """The published bytes, sent over HTTP, have the size, MD5 and SHA-256 that stand here."""
+    raw = Path(os.environ["LUCENCY_DATA"]) / "mnist" / "MNIST" / "raw"
+    answers = [web.body((raw / name).read_bytes()) for name in MD5]
+
+    with web.serving(*answers) as server:
+        source = Mnist(root=tmp_path, download=True, mirror=server.url)
+
+    assert len(source) == 70_000
 
 
 @pytest.mark.skipif(
