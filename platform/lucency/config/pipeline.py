@@ -9,6 +9,8 @@ from lucency.config.node import Node
 from lucency.config.serve import Service
 from lucency.config.train import Recipe
 from lucency.datasets.base import datasets
+from lucency.datasets.clean import Checks
+from lucency.datasets.gate import LeakGate
 from lucency.datasets.splits import SplitPlan
 from lucency.registry import Options
 
@@ -44,7 +46,9 @@ class PipelineConfig(Node):
     work: Path
     store: Path
     dataset: Annotated[Options, datasets.field()]
+    checks: Checks = Checks()
     splits: SplitPlan = SplitPlan()
+    leaks: LeakGate = LeakGate()
     recipe: Recipe
     serve: Deployment | None = Deployment()
     fresh: bool = False

@@ -7,8 +7,10 @@ are asked, also against the table of another source.
 """
 
 import itertools
+import os
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -32,6 +34,8 @@ OTHER = "other"
 BITS = 6
 SIMILARITY = 0.95
 MAX_CANDIDATES = 500_000
+_BATCH = 512
+_THREADS = min(8, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -195,22 +199,27 @@ def _near(
     similarity: float,
 ) -> Iterator[Leak]:
     codes: Codes = np.stack([nearness.codes(thumbnail) for thumbnail in thumbnails])
+
+    def compare(pair: tuple[int, int, int, bool]) -> Leak | None:
+        first, second, code, swapped = pair
+        if pixels[first] == pixels[second]:
+            return None
+        wide, narrow = (second, first) if swapped else (first, second)
+        match = nearness.confirm(thumbnails[wide], thumbnails[narrow], code, least=similarity)
+        return Leak("near", places[first], places[second], match) if match else None
+
     tried = 0
-    for earlier, later in itertools.combinations(members, 2):
-        rows, columns = members[earlier], members[later]
-        for row, column, code, swapped in nearness.candidates(
-            codes[rows], codes[columns], bits=bits
-        ):
-            first, second = rows[row], columns[column]
-            tried += 1
-            if tried > MAX_CANDIDATES:
-                raise DataError(
-                    f"over {MAX_CANDIDATES} pairs of films have hashes within {bits} bits: they "
-                    "are too alike to be compared so; take fewer bits, or near=false"
-                )
-            if pixels[first] == pixels[second]:
-                continue
-            wide, narrow = (second, first) if swapped else (first, second)
-            match = nearness.confirm(thumbnails[wide], thumbnails[narrow], code, least=similarity)
-            if match:
-                yield Leak("near", places[first], places[second], match)
+    # OpenCV lets go of the interpreter while it lays films on each other: threads are enough.
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for earlier, later in itertools.combinations(members, 2):
+            rows, columns = members[earlier], members[later]
+            proposed = nearness.candidates(codes[rows], codes[columns], bits=bits)
+            while batch := list(itertools.islice(proposed, _BATCH)):
+                tried += len(batch)
+                if tried > MAX_CANDIDATES:
+                    raise DataError(
+                        f"over {MAX_CANDIDATES} pairs of films have hashes within {bits} bits: "
+                        "they are too alike to be compared so; take fewer bits, or near=false"
+                    )
+                pairs = [(rows[a], columns[b], code, swapped) for a, b, code, swapped in batch]
+                yield from filter(None, threads.map(compare, pairs))

@@ -12,6 +12,9 @@ from lucency.datasets.base import Sample, datasets
 from lucency.datasets.folder import read_inside
 from lucency.errors import DataError
 
+# Some millions of rows; without a line break the reader would take all of it for one line.
+_MAX_BYTES = 2**28
+
 
 @dataclass(frozen=True)
 class _Row:
@@ -23,6 +26,9 @@ class _Row:
     patient: str
     site: str
     split: str | None
+    scanner: str
+    view: str
+    age_band: str
 
 
 @datasets.register("csv")
@@ -38,6 +44,9 @@ class Manifest:
         patient: Column of the patients; empty: every film is a patient of its own.
         site: Column of hospital or scanner; empty: all are ``unknown``.
         split: Column of the official split (train, val, valid, validation, test); empty: none.
+        scanner: Column of maker and model; empty: not given.
+        view: Column of the projection (PA, AP, LATERAL); empty: not given.
+        age_band: Column of age ranges such as ``1-5``; empty: not given.
         classes: Values of the label column, the last one being the positive class of two;
             empty: all there are, sorted as text.
 
@@ -55,6 +64,9 @@ class Manifest:
         patient: str = "",
         site: str = "",
         split: str = "",
+        scanner: str = "",
+        view: str = "",
+        age_band: str = "",
         classes: tuple[str, ...] = (),
     ) -> None:
         layout.refuse_odd(classes)
@@ -65,6 +77,9 @@ class Manifest:
             "patient": patient,
             "site": site,
             "split": split,
+            "scanner": scanner,
+            "view": view,
+            "age_band": age_band,
         }
         self._rows = _rows(manifest, {key: name for key, name in columns.items() if name})
         for row in self._rows:
@@ -85,12 +100,19 @@ class Manifest:
                 patient=row.patient,
                 site=row.site,
                 split=row.split,
+                scanner=row.scanner,
+                view=row.view,
+                age_band=row.age_band,
             )
 
 
 def _rows(manifest: Path, columns: Mapping[str, str]) -> list[_Row]:
     if not manifest.is_file():
         raise DataError(f"manifest {str(manifest)!r} does not exist; give a CSV file")
+    if manifest.stat().st_size > _MAX_BYTES:
+        raise DataError(
+            f"{str(manifest)!r} has more than {_MAX_BYTES} bytes, too many for a list of films"
+        )
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
@@ -146,6 +168,9 @@ def _row(
         patient=values.get("patient", values["image"]),
         site=values.get("site") or "unknown",
         split=None if split is None else layout.SPLITS[split.lower()],
+        scanner=values.get("scanner", ""),
+        view=values.get("view", ""),
+        age_band=values.get("age_band", ""),
     )
 
 

@@ -25,13 +25,20 @@ def run(config: PipelineConfig) -> dict[str, Any]:
     Run every stage; a second call with the same configuration goes on where the first stopped.
 
     Raises:
+        LeakFound: the splits share a patient or a film; nothing is trained.
         GateRefused: the model does not meet the rule; nothing is promoted or served.
     """
     if config.serve is not None and not cluster.shared():
         refuse_taken_port(config.serve.host, config.serve.port)
     with progress.stage("prepare"):
         prepared = prepare(
-            PrepareConfig(dataset=config.dataset, splits=config.splits, output=config.work / "data")
+            PrepareConfig(
+                dataset=config.dataset,
+                checks=config.checks,
+                splits=config.splits,
+                leaks=config.leaks,
+                output=config.work / "data",
+            )
         )
     table = Path(prepared["table"])
     with cluster.connected():
@@ -80,9 +87,11 @@ def _serve(deployment: Deployment, store: Path, table: Path, report: Path) -> di
         positive = unseen[opened.columns["label"][unseen] == 1]
         tried = try_out(url, opened.images(positive[:1])[0], report.parent)
         answer = tried["answer"]
+        threshold = answer["threshold"]
+        decided = "the most probable" if threshold is None else f"threshold {threshold:.4f}"
         progress.say(
             f"    {url}/v1/predict answers {answer['label']} with probability "
-            f"{answer['probability']:.4f} (threshold {answer['threshold']:.4f}) for a film of the "
+            f"{answer['probability']:.4f} ({decided}) for a film of the "
             f"test split\n    heat map: {tried['heat_map']}\n    report:   {report}"
         )
         if deployment.keep:

@@ -260,6 +260,16 @@ def test_family_builds_it_from_options(tmp_path: Path) -> None:
     assert len(datasets.build(datasets.options("csv").model_validate(raw))) == 3
 
 
+def test_endless_manifest_is_one_line(tmp_path: Path) -> None:
+    """A file larger than any list of films is not read, for it may be a single line."""
+    path = write(tmp_path)
+    with path.open("r+b") as stream:
+        stream.truncate(2**40)
+
+    with pytest.raises(DataError, match="has more than 268435456 bytes, too many for a list"):
+        Manifest(manifest=path)
+
+
 def test_preparing_gives_a_table(tmp_path: Path) -> None:
     """A manifest becomes a table by patient; a film that is not there is set aside."""
     rows = [
@@ -277,3 +287,17 @@ def test_preparing_gives_a_table(tmp_path: Path) -> None:
     assert "there is no such file" in refused["message"]
     assert Counter(done.table.columns["label"].tolist()) == {0: 24, 1: 24}
     assert done.report["patients"] == 24
+
+
+def test_scanner_view_and_age_band_have_columns(tmp_path: Path) -> None:
+    """What a manifest says of a film beside its label is kept; an empty value is not given."""
+    rows = [(*ROWS[0], "maker 1", "PA", "1-5"), (*ROWS[1], "", "AP", "")]
+    header = (*HEADER, "device", "projection", "years")
+    options: Any = {"scanner": "device", "view": "projection", "age_band": "years"}
+
+    source = Manifest(manifest=write(tmp_path, rows, header), **options)
+
+    assert [(s.scanner, s.view, s.age_band) for s in source] == [
+        ("maker 1", "PA", "1-5"),
+        ("", "AP", ""),
+    ]

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lucency import files
-from lucency.datasets import table
+from lucency.datasets import splits, table
 from lucency.datasets.table import Row, Table
 from lucency.errors import DataError
 
@@ -132,7 +133,7 @@ def test_hugging_face_types_are_those_stored(written: Table) -> None:
 
     plain = {name: each["dtype"] for name, each in features.items() if each["_type"] == "Value"}
     assert plain == {name: str(schema.field(name).type) for name in plain}
-    assert len(plain) == 6
+    assert len(plain) == 9
 
 
 def test_no_name_of_a_source_file_is_stored(written: Table) -> None:
@@ -181,5 +182,41 @@ def test_table_of_another_format_is_refused(
     table.write(tmp_path / table.NAME, ROWS, classes=("NO", "YES"), name="test")
     monkeypatch.setattr(table, "FORMAT", 0)
 
-    with pytest.raises(DataError, match="has table format 1, this version reads 0"):
+    with pytest.raises(DataError, match="has table format 2, this version reads 0"):
         Table.open(tmp_path)
+
+
+def test_films_are_read_as_they_are_written(tmp_path: Path) -> None:
+    """Rows may say how to read their film: it is asked for once, in the order of the rows."""
+    asked: list[int] = []
+
+    def read(number: int) -> bytes:
+        asked.append(number)
+        return JPEG + bytes([number])
+
+    rows = [replace(row(number), data=partial(read, number)) for number in range(5)]
+
+    written = table.write(tmp_path / table.NAME, rows, classes=("NO", "YES"), name="test")
+
+    assert asked == list(range(5))
+    assert written.images([3]) == [JPEG + bytes([3])]
+
+
+def test_description_of_a_film_is_stored(tmp_path: Path) -> None:
+    """Scanner, view and age band are columns beside patient and site."""
+    rows = [replace(row(0), scanner="maker 1", view="PA", age_band="1-5"), row(1)]
+
+    columns = table.write(tmp_path / "t.parquet", rows, classes=("NO", "YES"), name="t").columns
+
+    assert [columns[name].tolist() for name in ("scanner", "view", "age_band")] == [
+        ["maker 1", ""],
+        ["PA", ""],
+        ["1-5", ""],
+    ]
+
+
+def test_digest_of_the_division_is_that_of_the_saved_file(written: Table, tmp_path: Path) -> None:
+    """The header names the splits.json that belongs to the table."""
+    division = [(each.sha256, each.patient, each.split) for each in ROWS]
+
+    assert written.splits_digest == splits.save(tmp_path / splits.NAME, division[::-1])
