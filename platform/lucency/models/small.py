@@ -5,10 +5,25 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
-from lucency.models.base import PooledClassifier, PooledHead, architectures
+from lucency.models.base import Facts, PooledClassifier, PooledHead, Start, architecture
+
+FACTS = Facts(
+    summary="blocks of two 3x3 convolutions, for training from scratch on few films",
+    source="this project",
+    sides=(224, 64),
+    channels=(1,),
+    smallest_side=1,
+    maps=True,
+    start=Start(
+        learning_rate=0.003,
+        epochs=10,
+        batch_size=32,
+        optimizer={"name": "adamw", "weight_decay": 0.01},
+    ),
+)
 
 
-@architectures.register("small")
+@architecture("small", FACTS)
 class Small(PooledClassifier):
     """
     Blocks of two 3x3 convolutions with batch normalisation; each block halves the side.
@@ -26,6 +41,7 @@ class Small(PooledClassifier):
         self,
         in_channels: int,
         outputs: int,
+        side: int,
         *,
         width: Annotated[int, Field(ge=4, le=256)] = 16,
         blocks: Annotated[int, Field(ge=1, le=6)] = 4,

@@ -15,7 +15,7 @@ from lucency.models.base import (
     parameters,
 )
 
-# Each registered name at least once; of published networks one of each kind of trunk.
+# One of each kind of trunk; every registered name is in test_family.
 CASES: list[dict[str, Any]] = [
     {"name": "small", "width": 4, "blocks": 2},
     {"name": "backbone", "timm": "resnet10t"},
@@ -32,12 +32,9 @@ def build(case: dict[str, Any], in_channels: int = 1, outputs: int = 1) -> Poole
     """A network by what YAML would say of it."""
     torch.manual_seed(0)
     options = architectures.options(case["name"])(**case)
-    return architectures.build(options, in_channels=in_channels, outputs=outputs).eval()
-
-
-def test_every_architecture_has_a_case() -> None:
-    """An architecture that is registered without a case here would go untested."""
-    assert {case["name"] for case in CASES} == set(architectures.names())
+    network = architectures.build(options, in_channels=in_channels, outputs=outputs, side=96)
+    assert isinstance(network, PooledClassifier)
+    return network.eval()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case.values())))
@@ -103,5 +100,5 @@ def test_counting_channels_leaves_the_mode_alone(training: bool) -> None:
 
 def test_unknown_architecture_is_a_config_error() -> None:
     """A name that nothing is registered under is said with the names that there are."""
-    with pytest.raises(ConfigError, match=r"'smal' is not known.*'backbone', 'small'"):
+    with pytest.raises(ConfigError, match=r"'smal' is not known.*'backbone', .*'small'"):
         architectures.options("smal")

@@ -11,7 +11,7 @@ from lucency.models.small import Small
 @pytest.mark.parametrize("blocks", [1, 2, 4])
 def test_each_block_halves_the_side_and_doubles_the_channels(blocks: int) -> None:
     """A side of 32 px ends as 32 / 2**blocks, and width w as w * 2**(blocks - 1)."""
-    network = Small(1, 1, width=4, blocks=blocks).eval()
+    network = Small(1, 1, 32, width=4, blocks=blocks).eval()
 
     features_nchw = network.features(torch.rand(1, 1, 32, 32))
 
@@ -21,7 +21,7 @@ def test_each_block_halves_the_side_and_doubles_the_channels(blocks: int) -> Non
 
 def test_three_channels_are_taken() -> None:
     """A color film goes in as it is."""
-    network = Small(3, 2, width=4, blocks=1).eval()
+    network = Small(3, 2, 32, width=4, blocks=1).eval()
 
     logits_nk = network(torch.rand(5, 3, 20, 30))
 
