@@ -3,6 +3,7 @@
 import time
 import uuid
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from starlette.datastructures import UploadFile
@@ -12,7 +13,7 @@ from lucency.bundle.artifact import Artifact
 
 from . import problems
 from .classifier import Classifier
-from .problems import BadForm, BodyTooLarge
+from .problems import BadForm, BodyTooLarge, NoMap
 from .schemas import Answer, Described, Health, ModelName
 
 _FIELD = "image"
@@ -60,6 +61,7 @@ def create(classifier: Classifier, *, max_body_bytes: int) -> FastAPI:
             model=name,
             label=found.label,
             probability=found.probability,
+            probabilities=dict(zip(artifact.model.labels, found.probabilities, strict=True)),
             threshold=artifact.model.threshold,
             decision=found.decision,
             timings_ms={
@@ -72,12 +74,17 @@ def create(classifier: Classifier, *, max_body_bytes: int) -> FastAPI:
     @app.post(
         "/v1/explain",
         response_class=Response,
-        responses={200: {"content": {"image/png": {}}}, **problems.RESPONSES},
+        responses={200: {"content": {"image/png": {}}}, **problems.NO_MAP, **problems.RESPONSES},
         openapi_extra=_BODY,
     )
     async def explain(request: Request) -> Response:
         """The film with the class-activation map over it, PNG."""
+        # Read first: a client that is still sending would see a reset instead of the reason.
         data = await read_film(request)
+        if not classifier.predictor.explains:
+            raise NoMap(
+                f"model {name.name!r} has no class-activation map: its head is not a pooled one"
+            )
         found = (await classifier.classify(data)).prediction
         picture = await classifier.overlay(data, found)
         return Response(
@@ -85,7 +92,8 @@ def create(classifier: Classifier, *, max_body_bytes: int) -> FastAPI:
             media_type="image/png",
             headers={
                 "Lucency-Probability": f"{found.probability:.6f}",
-                "Lucency-Decision": found.decision,
+                # Class names may have letters that a header can't: percent-encoded UTF-8.
+                "Lucency-Decision": quote(found.decision),
                 "Lucency-Model": name.version,
             },
         )
@@ -93,7 +101,7 @@ def create(classifier: Classifier, *, max_body_bytes: int) -> FastAPI:
     @app.get("/v1/model")
     async def model() -> Described:
         """The model in force and what it was proven on."""
-        return _described(artifact, name)
+        return _described(artifact, name, explains=classifier.predictor.explains)
 
     @app.get("/healthz")
     async def healthz() -> Health:
@@ -127,12 +135,13 @@ async def read_film(request: Request) -> bytes:
         return await part.read()
 
 
-def _described(artifact: Artifact, name: ModelName) -> Described:
+def _described(artifact: Artifact, name: ModelName, *, explains: bool) -> Described:
     evidence = artifact.evidence
     return Described(
         model=name,
         labels=artifact.model.labels,
         input_size=artifact.model.preprocess.size,
+        explains=explains,
         threshold=artifact.model.threshold,
         temperature=artifact.model.temperature,
         created=artifact.manifest.created,

@@ -15,12 +15,18 @@ from lucency.errors import ImageError, LucencyError, ServiceError
 from .schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    # The schema in place: FastAPI would put a ``model`` under application/json.
-    code: {"content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
-    for code in (400, 413, 415, 422)
+# The schema in place: FastAPI would put a ``model`` under application/json.
+_RESPONSE = {"content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
+RESPONSES: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 413, 415, 422), _RESPONSE)
+NO_MAP: dict[int | str, dict[str, Any]] = {404: _RESPONSE}
+_IMAGE_STATUS = {
+    "empty": 400,
+    "unsupported_type": 415,
+    "deflated": 415,
+    "unknown_syntax": 415,
+    "too_large": 413,
+    "too_many_pixels": 413,
 }
-_IMAGE_STATUS = {"empty": 400, "unsupported_type": 415, "too_many_pixels": 413}
 _UNUSABLE = 422
 
 
@@ -32,7 +38,11 @@ class BadForm(ServiceError):
     """The multipart form has no file in its field ``image``."""
 
 
-_STATUS = {BodyTooLarge: 413, BadForm: 400}
+class NoMap(ServiceError):
+    """The network in force gives no class-activation map."""
+
+
+_STATUS = {BodyTooLarge: 413, BadForm: 400, NoMap: 404}
 _log = logging.getLogger(__name__)
 
 

@@ -16,9 +16,16 @@ class Answer(BaseModel):
     id: str
     model: ModelName
     label: str
-    probability: float = Field(ge=0, le=1, description="calibrated, of the positive label")
-    threshold: float = Field(ge=0, le=1, description="of the clinical rule, fixed at validation")
-    decision: str = Field(description="positive or negative")
+    probability: float = Field(
+        ge=0,
+        le=1,
+        description="calibrated; of the positive label of two, of the answered one of more",
+    )
+    probabilities: dict[str, float] = Field(description="calibrated, of every label")
+    threshold: float | None = Field(
+        description="of the clinical rule, fixed at validation; null for more than two labels"
+    )
+    decision: str = Field(description="positive or negative; the label where there are more")
     timings_ms: dict[str, float]
 
 
@@ -26,9 +33,10 @@ class Described(BaseModel):
     """The model in force."""
 
     model: ModelName
-    labels: tuple[str, str]
+    labels: tuple[str, ...]
     input_size: int
-    threshold: float
+    explains: bool = Field(description="whether /v1/explain has a map to show")
+    threshold: float | None
     temperature: float
     created: str
     data_digest: str

@@ -4,6 +4,7 @@ import lucency.environment  # noqa: F401, I001 (before anything that imports ray
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,9 @@ from lucency.models.base import PooledClassifier, architectures
 ROOT = Path(__file__).parent.parent
 # Tests bring their own cluster; one that happens to run on this machine is not theirs.
 os.environ.pop("RAY_ADDRESS", None)
+# Decoded films of tests are nobody's to keep.
+_CACHE = tempfile.TemporaryDirectory(prefix="lucency-tests-")
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 # For helpers outside of fixtures.
 SMALL = {
@@ -57,7 +61,11 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
 def network(recipe: Recipe) -> PooledClassifier:
     """An untrained network of the recipe."""
     torch.manual_seed(0)
-    return architectures.build(recipe.model, in_channels=1, outputs=1).eval()
+    network = architectures.build(
+        recipe.model, in_channels=1, outputs=1, side=recipe.preprocess.size
+    )
+    assert isinstance(network, PooledClassifier)
+    return network.eval()
 
 
 @pytest.fixture(scope="session")
@@ -111,8 +119,8 @@ def make_bundle(folder: Path, recipe: Recipe, network: PooledClassifier) -> Arti
         "run": "test",
     }
     draft = artifact.write(folder, contents, **origin)
-    logit = Predictor(draft.path).predict_bytes(contents["golden/0.png"]).logit
-    golden = Golden(file="golden/0.png", logit=logit, tolerance=1e-3)
+    logits = Predictor(draft.path).predict_bytes(contents["golden/0.png"]).logits
+    golden = Golden(file="golden/0.png", logits=logits, tolerance=1e-3)
     contents[artifact.GOLDEN] = json.dumps([golden.model_dump()]).encode()
     return artifact.write(folder, contents, **origin)
 

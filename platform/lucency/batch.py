@@ -27,6 +27,8 @@ class Predictions:
 
     Attributes:
         rows: Row numbers in the table.
+        logits: n x k; k is 1 for two classes.
+        probabilities: n x classes.
         features: Drift features by name, the probability among them.
     """
 
@@ -60,8 +62,8 @@ def predict_split(bundle: Path, table: Table, split: str) -> Predictions:
         labels=table.columns["label"][rows],
         patients=table.columns["patient"][rows],
         sites=table.columns["site"][rows],
-        logits=found["logit"][order],
-        probabilities=features["probability"],
+        logits=found["logits"][order],
+        probabilities=found["probabilities"][order],
         features=features,
     )
 
@@ -78,7 +80,11 @@ def _run(bundle: Path, digest: str, table: Table, split: str) -> dict[str, np.nd
         predict, fn_args=(str(bundle.absolute()), digest), batch_size=_BATCH, num_cpus=1
     )
     frame = predicted.to_pandas()
-    return {name: frame[name].to_numpy() for name in frame.columns}
+    vectors = ("logits", "probabilities")
+    return {
+        name: np.stack(list(frame[name])) if name in vectors else frame[name].to_numpy()
+        for name in frame.columns
+    }
 
 
 # Tasks instead of a pool of actors: Ray runs a lost task again, and its processes live on from
@@ -93,7 +99,8 @@ def _predict(batch: dict[str, np.ndarray], bundle: str, digest: str) -> dict[str
     found = predictor.predict([predictor.decode(image["bytes"]) for image in batch["image"]])
     return {
         "sha256": batch["sha256"],
-        "logit": np.array([prediction.logit for prediction in found]),
+        "logits": np.array([prediction.logits for prediction in found]),
+        "probabilities": np.array([prediction.probabilities for prediction in found]),
         **{
             name: np.array([prediction.features[name] for prediction in found]) for name in FEATURES
         },

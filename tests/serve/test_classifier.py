@@ -47,7 +47,7 @@ def test_answer_is_the_predictors(
     timed = asyncio.run(classifier.classify(film))
 
     expected = predictor.predict_bytes(film)
-    assert timed.prediction.logit == expected.logit
+    assert timed.prediction.logits[0] == expected.logits[0]
     assert timed.prediction.features == expected.features
     assert timed.decode_s > 0
     assert timed.infer_s > 0
@@ -59,9 +59,9 @@ def test_concurrent_films_are_not_mixed_up(classifier: Classifier, predictor: Pr
 
     async def together() -> list[float]:
         found = await asyncio.gather(*map(classifier.classify, films))
-        return [timed.prediction.logit for timed in found]
+        return [timed.prediction.logits[0] for timed in found]
 
-    assert asyncio.run(together()) == [predictor.predict_bytes(data).logit for data in films]
+    assert asyncio.run(together()) == [predictor.predict_bytes(data).logits[0] for data in films]
 
 
 def test_unusable_film_is_counted_and_raised(
@@ -89,7 +89,7 @@ def test_inference_may_be_replaced_by_a_batching_one(classifier: Classifier, fil
     timed = asyncio.run(classifier.classify(film))
 
     assert len(seen) == 1
-    assert timed.prediction.logit == classifier.predictor.predict_bytes(film).logit
+    assert timed.prediction.logits[0] == classifier.predictor.predict_bytes(film).logits[0]
 
 
 def test_runs_of_the_graph_are_counted_by_their_films(

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from fastapi.openapi.models import OpenAPI
@@ -15,12 +16,16 @@ from PIL import Image
 from prometheus_client import CollectorRegistry
 from starlette.types import Message
 
-from lucency.bundle import artifact
+from lucency.bundle import artifact, export
 from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Predictor
+from lucency.config.train import Recipe
+from lucency.models.base import architectures
 from serve import ingress
 from serve.classifier import Classifier
 from serve.telemetry import PlainBackend, Telemetry
+
+CLASSES = ("bee", "кот", "猫\nor not")
 
 
 def requests(registry: CollectorRegistry) -> dict[tuple[str, str], float]:
@@ -68,6 +73,10 @@ def test_answer_says_which_model_and_how_long(
 
     assert first["model"] == {"name": "test", "version": bundle.version}
     assert first["threshold"] == bundle.model.threshold
+    assert first["probabilities"] == {
+        "NORMAL": pytest.approx(1 - first["probability"]),
+        "PNEUMONIA": first["probability"],
+    }
     assert first["timings_ms"]["total"] >= first["timings_ms"]["infer"] > 0
     assert first["id"] != second["id"]
 
@@ -95,6 +104,7 @@ def test_model_without_evidence_is_described(client: TestClient, bundle: Artifac
     assert described["model"]["version"] == bundle.version
     assert described["labels"] == ["NORMAL", "PNEUMONIA"]
     assert described["input_size"] == 32
+    assert described["explains"] is True
     assert (described["drawn_films"], described["metrics"]) == (None, None)
 
 
@@ -112,6 +122,62 @@ def test_evidence_of_drawn_films_is_said(bundle: Artifact, tmp_path: Path) -> No
 
     assert described["drawn_films"] is True
     assert described["metrics"] == evidence["metrics"]
+
+
+def of_three(bundle: Artifact, recipe: Recipe, folder: Path, model: str) -> TestClient:
+    """HTTP to an untrained network of three classes, whose names no header can hold as they are."""
+    options = architectures.options(model)(name=model)
+    network = architectures.build(options, in_channels=1, outputs=3, side=32).eval()
+    card = bundle.model.model_copy(update={"labels": CLASSES, "threshold": None})
+    contents = {name: (bundle.path / name).read_bytes() for name in bundle.manifest.files}
+    added = {
+        artifact.GRAPH: export.to_onnx(network, recipe),
+        artifact.MODEL: card.model_dump_json().encode(),
+        artifact.GOLDEN: b"[]",
+    }
+    origin = bundle.manifest.model_dump(exclude={"format", "created", "files"})
+    written = artifact.write(folder / "bundle", {**contents, **added}, **origin)
+    telemetry = Telemetry(PlainBackend(CollectorRegistry()), written.version)
+    classifier = Classifier(Predictor(written.path), telemetry, threads=1, drift_window=100)
+    return TestClient(ingress.create(classifier, max_body_bytes=200_000))
+
+
+def test_three_classes_are_answered(
+    bundle: Artifact, recipe: Recipe, tmp_path: Path, film: bytes
+) -> None:
+    """Every label has its probability; the threshold is null; headers hold any class name."""
+    with of_three(bundle, recipe, tmp_path, "small") as client:
+        answer = client.post("/v1/predict", content=film).json()
+        explained = client.post("/v1/explain", content=film)
+        described = client.get("/v1/model").json()
+
+    assert answer["probabilities"].keys() == set(CLASSES)
+    assert sum(answer["probabilities"].values()) == pytest.approx(1)
+    assert answer["probability"] == answer["probabilities"][answer["label"]]
+    assert (answer["threshold"], described["threshold"]) == (None, None)
+    assert described["labels"] == list(CLASSES)
+    assert explained.status_code == 200, explained.text
+    assert unquote(explained.headers["lucency-decision"]) == answer["decision"]
+
+
+def test_bundle_without_maps_has_nothing_to_explain(
+    bundle: Artifact, recipe: Recipe, tmp_path: Path, film: bytes
+) -> None:
+    """Its films are answered; asked for a map it says 404 and why, and the model tells before."""
+    with of_three(bundle, recipe, tmp_path, "mnist_torch_cnn") as client:
+        answered = client.post("/v1/predict", content=film)
+        refused = client.post("/v1/explain", content=film)
+        described = client.get("/v1/model").json()
+
+    assert answered.status_code == 200
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json() == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "model 'test' has no class-activation map: its head is not a pooled one",
+    }
+    assert described["explains"] is False
 
 
 @pytest.mark.parametrize(("path", "status"), [("/healthz", "ok"), ("/readyz", "ready")])
@@ -154,6 +220,8 @@ def test_openapi_says_the_media_types_that_are_sent(client: TestClient) -> None:
         "multipart/form-data",
     ]
     assert list(explain["responses"]["200"]["content"]) == ["image/png"]
+    assert "404" in explain["responses"]
+    assert "404" not in predict["responses"]
     for status in ("400", "413", "415", "422"):
         (content,) = predict["responses"][status]["content"].items()
         assert content[0] == "application/problem+json"

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lucency import files
 from lucency.drift.reference import DriftReference
@@ -20,7 +20,7 @@ from lucency.errors import ArtifactError
 from lucency.evaluation.rule import ClinicalRule
 from lucency.preprocess import Preprocess
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"
 GRAPH = "graph.onnx"
@@ -55,32 +55,42 @@ class ModelCard(BaseModel):
     What turns logits into a decision.
 
     Attributes:
-        labels: Negative and positive name.
+        labels: Class names; of two, the second one is the positive.
         temperature: Logits are divided by it.
-        threshold: Probabilities at or over it are positive.
-        threshold_held: Whether the rule held on validation at that threshold.
+        threshold: Probabilities of the positive class at or over it are positive. None for more
+            than two classes: there the most probable class is called.
+        threshold_held: Whether the rule held on validation films, decided so.
         rule: The floors that the threshold was chosen for.
-        validation: Figures of the chosen threshold on validation films.
+        validation: Figures of these decisions on validation films.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    labels: tuple[str, str]
+    labels: Annotated[tuple[str, ...], Field(min_length=2)]
     preprocess: Preprocess
     temperature: Annotated[float, Field(gt=0)]
-    threshold: float
+    threshold: float | None
     threshold_held: bool
     rule: ClinicalRule
     validation: dict[str, Any]
 
+    @model_validator(mode="after")
+    def _threshold_is_for_two(self) -> "ModelCard":
+        if (self.threshold is None) == (len(self.labels) == 2):
+            raise ValueError(
+                f"{len(self.labels)} labels and threshold {self.threshold}: two classes are told "
+                "apart by a threshold, more have none"
+            )
+        return self
+
 
 class Golden(BaseModel):
-    """A film inside the bundle and the logit it must give on every machine."""
+    """A film inside the bundle and the logits it must give on every machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str
-    logit: float
+    logits: tuple[float, ...]
     tolerance: float
 
 

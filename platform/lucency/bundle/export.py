@@ -23,8 +23,8 @@ from lucency.datasets.phantom import Phantom
 from lucency.datasets.table import Table
 from lucency.drift import reference as drift
 from lucency.errors import ArtifactError
-from lucency.evaluation import calibration, metrics, rule
-from lucency.models.base import Explained, PooledClassifier, architectures
+from lucency.evaluation import calibration, metrics, probability, rule, selection
+from lucency.models.base import Classifier, Explained, architectures
 
 # Probabilities of graph and training code may differ by this much at most.
 PARITY = 1e-4
@@ -52,7 +52,7 @@ def export(
     Raises:
         ArtifactError: the graph's probabilities differ from the training code's.
     """
-    model = rebuild(recipe, weights)
+    model = rebuild(recipe, weights, len(table.classes))
     graph = to_onnx(model, recipe)
     validation = table.rows("validation")
     samples = table.images(validation[np.linspace(0, len(validation) - 1, 16).astype(int)])
@@ -65,7 +65,7 @@ def export(
         "config_digest": recipe.digest,
         "run": run,
     }
-    labels = (table.classes[0], table.classes[1])
+    labels = table.classes
     contents = {artifact.GRAPH: graph, artifact.CONFIG: recipe.to_yaml().encode()}
     with tempfile.TemporaryDirectory() as scratch:
         draft = artifact.write(
@@ -74,10 +74,11 @@ def export(
         found = batch.predict_split(draft.path, table, "validation")
         golden, films = _golden(Predictor(draft.path))
     temperature = calibration.fit_temperature(found.logits, found.labels)
-    probabilities = calibration.sigmoid(found.logits / temperature)
-    point = rule.choose_threshold(found.labels, probabilities, found.patients, recipe.rule)
+    given_nk = probability.of_classes(found.logits, temperature)
+    point = rule.operating_point(found.labels, given_nk, found.patients, recipe.rule)
+    decision = "most probable class" if point.threshold is None else f"{point.threshold:.4f}"
     progress.say(
-        f"    temperature {temperature:.3f}, threshold {point.threshold:.4f} on validation: "
+        f"    temperature {temperature:.3f}, threshold {decision} on validation: "
         + "; ".join(point.verdict.reasons)
     )
     card = ModelCard(
@@ -92,11 +93,12 @@ def export(
             "specificity": metrics.plain(point.specificity),
             "calibration": {
                 "before": calibration.summary(found.labels, found.probabilities),
-                "after": calibration.summary(found.labels, probabilities),
+                "after": calibration.summary(found.labels, given_nk),
             },
         },
     )
-    reference = drift.fit({**found.features, "probability": probabilities})
+    watched_n = given_nk[:, 1] if len(labels) == 2 else given_nk.max(axis=1)
+    reference = drift.fit({**found.features, "probability": watched_n})
     return artifact.write(
         output,
         {
@@ -114,30 +116,37 @@ def export(
     )
 
 
-def rebuild(recipe: Recipe, weights: Path) -> PooledClassifier:
+def rebuild(recipe: Recipe, weights: Path, classes: int) -> Classifier:
     """The trained network on the CPU, ready to answer; pretrained files are not needed again."""
+    outputs = selection.outputs(classes)
     options = recipe.model
     if "weights" in type(options).model_fields:
         options = options.model_copy(update={"weights": "none"})
-    model = architectures.build(options, in_channels=recipe.preprocess.channels, outputs=1)
+    model = architectures.build(
+        options,
+        in_channels=recipe.preprocess.channels,
+        outputs=outputs,
+        side=recipe.preprocess.size,
+    )
     model.load_state_dict(load_file(weights))
     return model.eval()
 
 
-def to_onnx(model: PooledClassifier, recipe: Recipe) -> bytes:
+def to_onnx(model: Classifier, recipe: Recipe) -> bytes:
     """The graph with its weights inside; any batch size, outputs ``logits`` and ``maps``."""
     size = recipe.preprocess.size
+    graph_module = Explained(model).eval()
     example = torch.zeros(2, recipe.preprocess.channels, size, size)
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations, not ours to mend
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         path = Path(scratch) / artifact.GRAPH
         torch.onnx.export(
-            Explained(model).eval(),
+            graph_module,
             (example,),
             str(path),
             input_names=["images"],
-            output_names=["logits", "maps"],
+            output_names=list(graph_module.outputs),
             dynamic_shapes={"images_nchw": {0: torch.export.Dim("n")}},
             opset_version=_OPSET,
             dynamo=True,
@@ -149,9 +158,7 @@ def to_onnx(model: PooledClassifier, recipe: Recipe) -> bytes:
     return graph
 
 
-def check_parity(
-    model: PooledClassifier, graph: bytes, recipe: Recipe, samples: list[bytes]
-) -> None:
+def check_parity(model: Classifier, graph: bytes, recipe: Recipe, samples: list[bytes]) -> None:
     """
     Compare probabilities of training code and graph on real films.
 
@@ -160,10 +167,11 @@ def check_parity(
     """
     batch_nchw = np.stack([recipe.preprocess(data) for data in samples])
     with torch.inference_mode():
-        expected = torch.sigmoid(model(torch.from_numpy(batch_nchw)))[:, 0].numpy()
+        expected_nk = model(torch.from_numpy(batch_nchw)).numpy()
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    logits_nk, _ = session.run(None, {"images": batch_nchw})
-    worst = float(np.abs(calibration.sigmoid(logits_nk[:, 0]) - expected).max())
+    logits_nk, *_ = session.run(None, {"images": batch_nchw})
+    apart_nk = probability.of_classes(logits_nk) - probability.of_classes(expected_nk)
+    worst = float(np.abs(apart_nk).max())
     if not worst <= PARITY:
         raise ArtifactError(
             f"the exported graph's probabilities differ by up to {worst:.2e} from the training "
@@ -183,13 +191,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _draft(recipe: Recipe, labels: tuple[str, str]) -> dict[str, bytes]:
+def _draft(recipe: Recipe, labels: tuple[str, ...]) -> dict[str, bytes]:
     """Model card and reference that leave logits as they are, for the calibration itself."""
     card = ModelCard(
         labels=labels,
         preprocess=recipe.preprocess,
         temperature=1.0,
-        threshold=0.5,
+        threshold=0.5 if len(labels) == 2 else None,
         threshold_held=False,
         rule=recipe.rule,
         validation={},
@@ -207,6 +215,6 @@ def _golden(draft: Predictor) -> tuple[list[Golden], dict[str, bytes]]:
     for number, sample in enumerate(Phantom(patients=_GOLDEN_FILMS, max_films=1, seed=1)):
         path = f"golden/{number}.jpeg"
         contents[path] = sample.read()
-        logit = draft.predict_bytes(contents[path]).logit
-        entries.append(Golden(file=path, logit=logit, tolerance=_GOLDEN_TOLERANCE))
+        logits = draft.predict_bytes(contents[path]).logits
+        entries.append(Golden(file=path, logits=logits, tolerance=_GOLDEN_TOLERANCE))
     return entries, contents

@@ -1,5 +1,5 @@
 """
-The only inference path: encoded film -> logit, probability, decision, map. No torch.
+The only inference path: encoded film -> logits, probabilities, decision, map. No torch.
 
 Evaluation, batch jobs and HTTP all answer with this class, so they answer the same.
 """
@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -18,8 +17,8 @@ from lucency import images
 from lucency.bundle.artifact import GRAPH, Artifact, ModelCard
 from lucency.drift import reference as drift
 from lucency.errors import ArtifactError
+from lucency.evaluation import probability
 
-Decision = Literal["positive", "negative"]
 # Gray levels of the overlay that the strongest heat replaces.
 _HEAT_WEIGHT = 0.45
 
@@ -46,15 +45,21 @@ class Prediction:
     What the model says of one film.
 
     Attributes:
-        map_hw: Class-activation map, logits by place; its mean is the logit.
+        logits: One for two classes (the second one's), else one a class.
+        probability: Of the positive class where there are two, else of the class called.
+        probabilities: Of every class, in the order of the card's labels.
+        decision: ``positive`` or ``negative`` where there are two classes, else the label.
+        map_hw: Class-activation map, logits by place: of the positive class where there are two,
+            else of the class called; its mean is the logit. None where the network has none.
         features: What drift is measured on.
     """
 
-    logit: float
+    logits: tuple[float, ...]
     probability: float
+    probabilities: tuple[float, ...]
     label: str
-    decision: Decision
-    map_hw: np.ndarray
+    decision: str
+    map_hw: np.ndarray | None
     features: dict[str, float]
 
 
@@ -102,10 +107,13 @@ class Predictor:
     def predict(self, inputs: Sequence[Input]) -> list[Prediction]:
         """Run the graph on a batch of one or more films."""
         batch_nchw = np.stack([film.array_chw for film in inputs])
-        logits_nk, maps_nkhw = self._session.run(None, {"images": batch_nchw})
+        logits_nk, *maps = self._session.run(None, {"images": batch_nchw})
+        given_nk = probability.of_classes(logits_nk, self.card.temperature)
         return [
-            self._decide(float(logit), map_hw, film.features)
-            for logit, map_hw, film in zip(logits_nk[:, 0], maps_nkhw[:, 0], inputs, strict=True)
+            self._decide(
+                logits_nk[n], given_nk[n], maps[0][n] if maps else None, inputs[n].features
+            )
+            for n in range(len(inputs))
         ]
 
     def predict_bytes(self, data: bytes) -> Prediction:
@@ -117,8 +125,19 @@ class Predictor:
         """
         return self.predict([self.decode(data)])[0]
 
+    @property
+    def explains(self) -> bool:
+        """Whether the graph gives class-activation maps."""
+        return len(self._session.get_outputs()) > 1
+
     def overlay(self, data: bytes, prediction: Prediction) -> bytes:
-        """The film in its own aspect with the heat over it, PNG; at most 1024 px a side."""
+        """
+        The film in its own aspect with the heat over it, PNG; at most 1024 px a side.
+
+        Raises:
+            ImageError: the bytes are not a usable film.
+        """
+        assert prediction.map_hw is not None, "ask explains before an overlay"
         film = images.decode(data, color="RGB", max_pixels=self.max_pixels)
         return overlay(film, prediction.map_hw)
 
@@ -130,25 +149,40 @@ class Predictor:
             ArtifactError: this machine's libraries give another answer than the exporter's.
         """
         for golden in self.artifact.golden:
-            found = self.predict_bytes((self.artifact.path / golden.file).read_bytes()).logit
-            if not abs(found - golden.logit) <= golden.tolerance:
+            found = self.predict_bytes((self.artifact.path / golden.file).read_bytes()).logits
+            alike = len(found) == len(golden.logits) and np.allclose(
+                found, golden.logits, rtol=0, atol=golden.tolerance
+            )
+            if not alike:
                 raise ArtifactError(
-                    f"golden film {golden.file!r} of {str(self.artifact.path)!r} gives logit "
-                    f"{found:.6f} here, the bundle promises {golden.logit:.6f} within "
+                    f"golden film {golden.file!r} of {str(self.artifact.path)!r} gives logits "
+                    f"{_short(found)} here, the bundle promises {_short(golden.logits)} within "
                     f"{golden.tolerance}: decoder or runtime differ from the exporter's, whose "
                     f"versions are {self.artifact.manifest.versions}"
                 )
 
-    def _decide(self, logit: float, map_hw: np.ndarray, features: dict[str, float]) -> Prediction:
-        probability = _sigmoid(logit / self.card.temperature)
-        positive = probability >= self.card.threshold
+    def _decide(
+        self,
+        logits_k: np.ndarray,
+        given_k: np.ndarray,
+        maps_khw: np.ndarray | None,
+        features: dict[str, float],
+    ) -> Prediction:
+        threshold = self.card.threshold
+        if threshold is None:
+            called = shown = int(given_k.argmax())
+        else:
+            called, shown = int(given_k[1] >= threshold), 0
+        label = self.card.labels[called]
+        given = float(given_k[called if threshold is None else 1])
         return Prediction(
-            logit=logit,
-            probability=probability,
-            label=self.card.labels[int(positive)],
-            decision="positive" if positive else "negative",
-            map_hw=map_hw,
-            features={**features, "probability": probability},
+            logits=tuple(map(float, logits_k)),
+            probability=given,
+            probabilities=tuple(map(float, given_k)),
+            label=label,
+            decision=label if threshold is None else ("negative", "positive")[called],
+            map_hw=None if maps_khw is None else maps_khw[shown],
+            features={**features, "probability": given},
         )
 
 
@@ -173,8 +207,5 @@ def overlay(film_hwc: np.ndarray, map_hw: np.ndarray, most: int = 1024) -> bytes
     return images.encode_png(np.rint(mixed).astype(np.uint8))
 
 
-def _sigmoid(value: float) -> float:
-    if value >= 0:
-        return float(1 / (1 + np.exp(-value)))
-    odds = float(np.exp(value))
-    return odds / (1 + odds)
+def _short(logits: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{logit:.6f}" for logit in logits) + ")"

@@ -2,32 +2,29 @@
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 from sklearn.metrics import brier_score_loss
 
 # Outside this range the labels carry no information for the fit, or fit perfectly.
 _LOWEST, _HIGHEST = 0.05, 20.0
 
 
-def sigmoid(logits_n: np.ndarray) -> np.ndarray:
-    """Logistic function that overflows for no input; float64."""
-    wide = np.asarray(logits_n, dtype=np.float64)
-    return np.where(
-        wide >= 0,
-        1 / (1 + np.exp(-np.abs(wide))),
-        np.exp(-np.abs(wide)) / (1 + np.exp(-np.abs(wide))),
-    )
-
-
-def fit_temperature(logits_n: np.ndarray, labels_n: np.ndarray) -> float:
+def fit_temperature(logits_nk: np.ndarray, labels_n: np.ndarray) -> float:
     """
     The temperature that minimises the negative log-likelihood of validation films.
 
     Guo et al., 2017, https://arxiv.org/abs/1706.04599. Ranks, and so AUROC, don't change.
+
+    Args:
+        logits_nk: One column for two classes, else one a class.
     """
+    wide_nk = logits_nk.astype(np.float64)
+    if wide_nk.shape[1] == 1:
+        wide_nk = np.concatenate([np.zeros_like(wide_nk), wide_nk], axis=1)
 
     def loss(log_temperature: float) -> float:
-        scaled = logits_n.astype(np.float64) / np.exp(log_temperature)
-        return float(np.mean(np.logaddexp(0.0, scaled) - labels_n * scaled))
+        given_nk = log_softmax(wide_nk / np.exp(log_temperature), axis=1)
+        return float(-given_nk[np.arange(labels_n.size), labels_n].mean())
 
     found = minimize_scalar(loss, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded")
     return float(np.exp(found.x))
@@ -49,9 +46,20 @@ def expected_calibration_error(
     return float(sum(gaps) / order.size)
 
 
-def summary(labels_n: np.ndarray, probabilities_n: np.ndarray) -> dict[str, float]:
-    """``{ece, brier}`` of binary labels."""
+def summary(labels_n: np.ndarray, probabilities_nk: np.ndarray) -> dict[str, float]:
+    """
+    ``{ece, brier}``: of the second class's probability where there are two, else of the class
+    that is called (Guo et al.) and of all classes together.
+    """
+    if probabilities_nk.shape[1] == 2:
+        positive_n = probabilities_nk[:, 1]
+        return {
+            "ece": expected_calibration_error(labels_n, positive_n),
+            "brier": float(brier_score_loss(labels_n, positive_n)),
+        }
+    right_n = probabilities_nk.argmax(axis=1) == labels_n
+    truth_nk = np.eye(probabilities_nk.shape[1])[labels_n]
     return {
-        "ece": expected_calibration_error(labels_n, probabilities_n),
-        "brier": float(brier_score_loss(labels_n, probabilities_n)),
+        "ece": expected_calibration_error(right_n, probabilities_nk.max(axis=1)),
+        "brier": float(((probabilities_nk - truth_nk) ** 2).sum(axis=1).mean()),
     }

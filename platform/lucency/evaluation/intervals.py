@@ -1,6 +1,7 @@
 """Confidence intervals by patient: films of one child are not independent."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -18,6 +19,8 @@ class Interval:
     upper: float
 
 
+# Bootstrap weights held at once: 8 bytes each.
+_WEIGHTS = 4_000_000
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
@@ -50,7 +53,9 @@ def proportion(hits_n: np.ndarray, patients_n: np.ndarray, confidence: float = 0
         / (1 + z * z / effective)
         * math.sqrt(share * (1 - share) / effective + z * z / (4 * effective**2))
     )
-    return Interval(share, max(0.0, center - half), min(1.0, center + half))
+    # Wilson's bounds enclose the share; their last digit, rounded, does not always.
+    lower, upper = min(share, center - half), max(share, center + half)
+    return Interval(share, max(0.0, lower), min(1.0, upper))
 
 
 def _effective_size(hits_k: np.ndarray, films_k: np.ndarray, share: float) -> float:
@@ -79,22 +84,74 @@ def auroc(
     Patients are drawn with replacement and all their films with them (Field and Welsh, 2007);
     a draw without both classes is left out.
     """
-    if len(np.unique(labels_n)) < 2:
+    return mean_auroc(
+        (labels_n == 1).astype(np.int64),
+        scores_n[:, None],
+        patients_n,
+        positives=(1,),
+        confidence=confidence,
+        rounds=rounds,
+        seed_number=seed_number,
+    )
+
+
+def mean_auroc(
+    labels_n: np.ndarray,
+    scores_nk: np.ndarray,
+    patients_n: np.ndarray,
+    *,
+    positives: Sequence[int],
+    confidence: float = 0.95,
+    rounds: int = 2000,
+    seed_number: int = 0,
+) -> Interval:
+    """
+    As ``auroc``: the mean of the areas of several classes, each against all others.
+
+    A draw without one of the classes is left out; a set without one has no such mean.
+
+    Args:
+        positives: The class that each column of scores is for.
+    """
+    present = np.unique(labels_n)
+    if len(present) < 2 or not set(positives) <= set(present.tolist()):
         return UNKNOWN
     _, patient_n = np.unique(patients_n, return_inverse=True)
     patients = int(patient_n.max()) + 1
-    order = np.argsort(scores_n, kind="stable")
-    positive_n = (labels_n[order] == 1).astype(float)
-    starts = np.flatnonzero(np.r_[True, np.diff(scores_n[order]) > 0])
-    draws = seed.generator(seed_number, "auroc bootstrap").multinomial(
-        patients, np.full(patients, 1 / patients), size=rounds
+    generator = seed.generator(seed_number, "auroc bootstrap")
+    shares = np.full(patients, 1 / patients)
+    columns = list(zip(positives, scores_nk.T, strict=True))
+    values_r = np.concatenate(
+        [
+            # Rounds in parts: all weights at once would be gigabytes for a large test split.
+            _mean_area(
+                generator.multinomial(patients, shares, size=part.size)[:, patient_n].astype(float),
+                labels_n,
+                columns,
+            )
+            for part in np.array_split(
+                np.arange(rounds), max(1, rounds * labels_n.size // _WEIGHTS)
+            )
+        ]
     )
-    weights_rn = draws[:, patient_n[order]].astype(float)
-    values = _weighted_auroc(weights_rn, positive_n, starts)
-    value = _weighted_auroc(np.ones((1, labels_n.size)), positive_n, starts)[0]
+    value = _mean_area(np.ones((1, labels_n.size)), labels_n, columns)[0]
+    if np.isnan(values_r).all():
+        return Interval(float(value), math.nan, math.nan)
     tail = (1 - confidence) / 2
-    lower, upper = np.nanquantile(values, [tail, 1 - tail])
+    lower, upper = np.nanquantile(values_r, [tail, 1 - tail])
     return Interval(float(value), float(lower), float(upper))
+
+
+def _mean_area(
+    weights_rn: np.ndarray, labels_n: np.ndarray, columns: Sequence[tuple[int, np.ndarray]]
+) -> np.ndarray:
+    areas = []
+    for positive, scores_n in columns:
+        order = np.argsort(scores_n, kind="stable")
+        starts = np.flatnonzero(np.r_[True, np.diff(scores_n[order]) > 0])
+        positive_n = (labels_n[order] == positive).astype(float)
+        areas.append(_weighted_auroc(weights_rn[:, order], positive_n, starts))
+    return np.asarray(np.mean(areas, axis=0))
 
 
 def _weighted_auroc(

@@ -1,10 +1,11 @@
-"""What a binary classifier is worth on a set of films, each figure with its interval."""
+"""What a classifier is worth on a set of films, each figure with its interval."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from lucency.evaluation import intervals, rule
 from lucency.evaluation.intervals import Interval
@@ -16,6 +17,18 @@ def auroc(labels_n: np.ndarray, scores_n: np.ndarray) -> float:
     if len(np.unique(labels_n)) < 2:
         return float("nan")
     return float(roc_auc_score(labels_n, scores_n))
+
+
+def mean_auroc(labels_n: np.ndarray, probabilities_nk: np.ndarray) -> float:
+    """Mean over the classes of the area under each one's ROC curve against all others."""
+    return float(
+        np.mean(
+            [
+                auroc((labels_n == label).astype(int), probabilities_nk[:, label])
+                for label in range(probabilities_nk.shape[1])
+            ]
+        )
+    )
 
 
 def confusion(labels_n: np.ndarray, called_n: np.ndarray) -> dict[str, int]:
@@ -75,6 +88,83 @@ def assess(
             for site in np.unique(sites_n)
         },
         "verdict": {"passed": verdict.passed, "reasons": list(verdict.reasons)},
+    }
+
+
+def assess_classes(
+    labels_n: np.ndarray,
+    probabilities_nk: np.ndarray,
+    patients_n: np.ndarray,
+    sites_n: np.ndarray,
+    *,
+    classes: Sequence[str],
+    clinical_rule: ClinicalRule,
+) -> dict[str, Any]:
+    """
+    All figures of a set of more than two classes; the most probable class is called.
+
+    The rule is judged on each class against all others, so that it means the same as for two
+    classes; ``metrics`` has the worst class's sensitivity and the lowest specificity of any.
+
+    Returns:
+        As ``assess``, with ``worst_class``, ``classes`` (figures of each one) and a ``confusion``
+        of rows by truth and columns by call.
+    """
+    confidence = clinical_rule.confidence
+    called_n = probabilities_nk.argmax(axis=1)
+    worst, found = rule.worst_class(labels_n, called_n, patients_n, len(classes), confidence)
+    overcalled = rule.least_specific(found)
+    verdict = rule.judge(clinical_rule, found[worst][0], found[overcalled][1])
+    right_n = called_n == labels_n
+    area = intervals.mean_auroc(
+        labels_n,
+        probabilities_nk,
+        patients_n,
+        positives=range(len(classes)),
+        confidence=confidence,
+    )
+    return {
+        "films": int(labels_n.size),
+        "patients": len(np.unique(patients_n)),
+        "worst_class": classes[worst],
+        "metrics": {
+            "accuracy": plain(intervals.proportion(right_n, patients_n, confidence)),
+            "auroc": plain(area),
+            "sensitivity": plain(found[worst][0]),
+            "specificity": plain(found[overcalled][1]),
+        },
+        "classes": {
+            name: {
+                "films": int((labels_n == label).sum()),
+                "sensitivity": plain(found[label][0]),
+                "specificity": plain(found[label][1]),
+                "ppv": plain(
+                    intervals.proportion(
+                        right_n[called_n == label], patients_n[called_n == label], confidence
+                    )
+                ),
+            }
+            for label, name in enumerate(classes)
+        },
+        "confusion": confusion_matrix(labels_n, called_n, labels=range(len(classes))).tolist(),
+        "sites": {
+            str(site): {
+                "films": int((sites_n == site).sum()),
+                "accuracy": plain(
+                    intervals.proportion(
+                        right_n[sites_n == site], patients_n[sites_n == site], confidence
+                    )
+                ),
+            }
+            for site in np.unique(sites_n)
+        },
+        "verdict": {
+            "passed": verdict.passed,
+            "reasons": [
+                f"class {classes[label]!r}: {reason}"
+                for label, reason in zip((worst, overcalled), verdict.reasons, strict=True)
+            ],
+        },
     }
 
 

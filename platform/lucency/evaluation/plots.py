@@ -1,63 +1,44 @@
 """
-The figures of a report as inline SVG text, drawn without pyplot and so without global state.
+The figures of a report as inline SVG text.
 
 Every function answers with an SVG, also when its data can't be drawn: that one says why.
 """
 
-import html
-import io
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_curve
 
+from lucency.evaluation import svg
+from lucency.evaluation.svg import (
+    BLUE,
+    HAIR,
+    HALF_IN,
+    INK,
+    MUTED,
+    ORANGE,
+    PALE,
+    WASH,
+    WHOLE_IN,
+)
+
 # A value and its bounds: ``{"value": 0.97, "lower": 0.95, "upper": 0.98}``.
 Interval = Mapping[str, float]
 
-INK, MUTED, HAIR, WASH = "#1c2630", "#66717d", "#d9dfe4", "#e9f0f5"
-BLUE, PALE, ORANGE = "#1f5f8b", "#93b3c9", "#c2571a"
-STYLE: Any = {
-    # Text stays text: it can be searched and takes the page's typeface.
-    "svg.fonttype": "none",
-    "svg.hashsalt": "lucency",
-    # A site called "$a$" is a name, not a formula.
-    "text.parse_math": False,
-    "font.size": 9,
-    "text.color": INK,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 9,
-    "axes.titlelocation": "left",
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "legend.frameon": False,
-    "lines.linewidth": 1.7,
-    "savefig.transparent": True,
-}
-HALF_IN, WHOLE_IN = 4.7, 9.6  # widths of figures in inches: half the page, the whole page
 BINS = np.linspace(0.0, 1.0, 41)
+# More classes than this leave no room for counts in the cells.
+_COUNTED = 40
+_LONGEST_NAME = 28
 
 
-@contextmanager
-def _style() -> Iterator[None]:
-    """The house style for the time of one figure; also a decorator."""
-    with matplotlib.rc_context(STYLE):
-        yield
-
-
-@_style()
+@svg.style()
 def roc(
     labels_n: np.ndarray,
     probabilities_n: np.ndarray,
@@ -69,8 +50,8 @@ def roc(
 ) -> str:
     """The ROC curve, the operating point with its two intervals, and what the floors allow."""
     if not _both_classes(labels_n):
-        return _missing("roc", "it needs films of both classes")
-    figure, axes = _figure(HALF_IN, 4.2)
+        return svg.missing("roc", "it needs films of both classes")
+    figure, axes = svg.canvas(HALF_IN, 4.2)
     false_positive_rate, true_positive_rate, _ = roc_curve(labels_n, probabilities_n)
     allowed = (0.0, sensitivity_floor), 1 - specificity_floor, 1 - sensitivity_floor
     axes.add_patch(Rectangle(*allowed, facecolor=WASH, edgecolor="none"))
@@ -100,32 +81,43 @@ def roc(
     axes.text(0.99, sensitivity_floor - 0.015, text, style, ha="right", va="top")
     axes.set(xlim=(-0.02, 1.01), ylim=(-0.01, 1.02), aspect="equal")
     axes.set(xlabel="1 - specificity (false alarms)", ylabel="sensitivity (films found)")
-    return _svg(figure, "roc", "ROC curve with the operating point and the floors")
+    return svg.text(figure, "roc", "ROC curve with the operating point and the floors")
 
 
-@_style()
-def reliability(
-    labels_n: np.ndarray, before_n: np.ndarray, after_n: np.ndarray, *, bins: int = 10
-) -> str:
-    """Observed frequency against predicted probability, in at most ``bins`` equal-mass bins."""
+def reliability(labels_n: np.ndarray, before_n: np.ndarray, after_n: np.ndarray) -> str:
+    """Observed frequency against predicted probability of the positive class, equal-mass bins."""
     if not _both_classes(labels_n):
-        return _missing("reliability", "it needs validation films of both classes")
+        return svg.missing("reliability", "it needs validation films of both classes")
+    return _reliability(labels_n, before_n, after_n, "observed share of positive films")
+
+
+def reliability_of_calls(right_n: np.ndarray, before_n: np.ndarray, after_n: np.ndarray) -> str:
+    """The same for the class that is called: how often it is right, against its probability."""
+    if not _both_classes(right_n):
+        return svg.missing("reliability", "it needs right and wrong validation images")
+    return _reliability(right_n, before_n, after_n, "observed share of right calls")
+
+
+@svg.style()
+def _reliability(
+    right_n: np.ndarray, before_n: np.ndarray, after_n: np.ndarray, observed_share: str
+) -> str:
     # Fewer than 20 films in a bin would draw noise.
-    count = int(np.clip(len(labels_n) // 20, 2, bins))
-    figure, axes = _figure(HALF_IN, 4.2)
+    bins = int(np.clip(len(right_n) // 20, 2, 10))
+    figure, axes = svg.canvas(HALF_IN, 4.2)
     axes.plot([0, 1], [0, 1], color=HAIR, linewidth=1)
     for probabilities_n, name, color in ((before_n, "before", PALE), (after_n, "after", BLUE)):
         observed, predicted = calibration_curve(
-            labels_n, probabilities_n, n_bins=count, strategy="quantile", pos_label=1
+            right_n, probabilities_n, n_bins=bins, strategy="quantile", pos_label=1
         )
         axes.plot(predicted, observed, "o-", markersize=4, color=color, label=f"{name} scaling")
     axes.legend(loc="lower right")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    axes.set(xlabel="predicted probability", ylabel="observed share of positive films")
-    return _svg(figure, "reliability", "Reliability before and after temperature scaling")
+    axes.set(xlabel="predicted probability", ylabel=observed_share)
+    return svg.text(figure, "reliability", "Reliability before and after temperature scaling")
 
 
-@_style()
+@svg.style()
 def confusion(counts: Mapping[str, int], *, labels: Sequence[str]) -> str:
     """The four counts, each with its share of the films labelled alike."""
     grid = np.array(
@@ -137,7 +129,7 @@ def confusion(counts: Mapping[str, int], *, labels: Sequence[str]) -> str:
     shares = grid / np.maximum(grid.sum(axis=1, keepdims=True), 1)
     words = (("found", "missed"), ("false alarms", "cleared"))
     names = (labels[1], labels[0])
-    figure, axes = _figure(HALF_IN, 3.4)
+    figure, axes = svg.canvas(HALF_IN, 3.4)
     for row, column in np.ndindex(2, 2):
         color = BLUE if row == column else ORANGE
         # Stronger for a larger share, yet pale enough for dark text.
@@ -154,10 +146,68 @@ def confusion(counts: Mapping[str, int], *, labels: Sequence[str]) -> str:
     axes.tick_params(length=0, labelcolor=INK)
     axes.xaxis.tick_top()
     axes.spines[:].set_visible(False)
-    return _svg(figure, "confusion", "Confusion matrix")
+    return svg.text(figure, "confusion", "Confusion matrix")
 
 
-@_style()
+@svg.style()
+def confusion_matrix(counts_kk: Sequence[Sequence[int]], *, labels: Sequence[str]) -> str:
+    """
+    Rows by truth, columns by call, as a heat map: the diagonal is right, all else is wrong.
+
+    Args:
+        counts_kk: Images, each row of one truth.
+    """
+    grid = np.array(counts_kk)
+    classes = len(grid)
+    shares = grid / np.maximum(grid.sum(axis=1, keepdims=True), 1)
+    side = float(np.clip(2.2 + 0.5 * classes, 4.2, WHOLE_IN))
+    figure, axes = svg.canvas(WHOLE_IN, side)
+    # A cell has some 560 points over the number of classes; a digit is 0.6 of its size wide.
+    longest = len(f"{grid.max(initial=0):,}")
+    fontsize = float(np.clip(720 / classes / longest, 4.5, 10))
+    for row, column in zip(*np.nonzero(grid), strict=True):
+        # Square roots keep a class that is mistaken once in fifty visible.
+        alpha = 0.06 + 0.6 * np.sqrt(shares[row, column])
+        color = to_rgba(BLUE if row == column else ORANGE, alpha)
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=color, linewidth=0))
+        if classes <= _COUNTED:
+            count = f"{grid[row, column]:,}"
+            axes.text(column, row, count, fontsize=fontsize, ha="center", va="center")
+    edges = np.arange(classes + 1) - 0.5
+    axes.hlines(edges, -0.5, classes - 0.5, color=HAIR, linewidth=0.5)
+    axes.vlines(edges, -0.5, classes - 0.5, color=HAIR, linewidth=0.5)
+    axes.set(xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5), aspect="equal")
+    _name_both_axes(axes, labels, fontsize=float(np.clip(230 / classes, 7, 9)))
+    return svg.text(figure, "confusion", "Confusion matrix")
+
+
+def short(name: str) -> str:
+    """A class name that leaves room for the figure."""
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "\u2026"
+
+
+def _name_both_axes(axes: Axes, labels: Sequence[str], *, fontsize: float) -> None:
+    names, places = [short(name) for name in labels], range(len(labels))
+    # Names side by side have half an inch each at most.
+    turned = 90 if len(labels) > 15 else 45 if max(map(len, names)) > 5 else 0
+    axes.set_yticks(places, names, fontsize=fontsize)
+    axes.set_xticks(
+        places,
+        names,
+        fontsize=fontsize,
+        rotation=turned,
+        ha="left" if turned == 45 else "center",
+        rotation_mode="anchor" if turned == 45 else "default",
+    )
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.tick_params(length=0, labelcolor=INK)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("called", color=MUTED)
+    axes.set_ylabel("labelled", color=MUTED)
+
+
+@svg.style()
 def scores(
     labels_n: np.ndarray, probabilities_n: np.ndarray, *, threshold: float, labels: Sequence[str]
 ) -> str:
@@ -176,20 +226,35 @@ def scores(
         axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         axes.set(xlim=(0, 1), ylim=(0, None) if len(scores_n) else (0, 1), ylabel="films")
     panels[1].set_xlabel(f"calibrated probability; the line is the threshold, {threshold:.3f}")
-    return _svg(figure, "scores", "Histogram of probabilities by class with the threshold")
+    return svg.text(figure, "scores", "Histogram of probabilities by class with the threshold")
 
 
-@_style()
+@svg.style()
+def certainties(right_n: np.ndarray, probabilities_n: np.ndarray) -> str:
+    """How many images were called with which probability, right and wrong ones apart."""
+    figure = Figure(figsize=(HALF_IN, 4.2), layout="constrained")
+    panels = figure.subplots(2, 1, sharex=True)
+    parts = (("right", right_n, PALE), ("wrong", ~right_n, ORANGE))
+    for axes, (name, chosen_n, color) in zip(panels, parts, strict=True):
+        axes.hist(probabilities_n[chosen_n], BINS, color=color, rwidth=0.9)
+        # Limits before the scale: an empty panel's own reach below zero, which has no root.
+        axes.set(xlim=(0, 1), ylim=(0, None) if chosen_n.any() else (0, 1), ylabel="images")
+        axes.set_title(f"{name}: {chosen_n.sum():,} images")
+        # Square roots keep the few doubtful images visible beside the many certain ones.
+        axes.set_yscale("function", functions=(np.sqrt, np.square))
+        axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    panels[1].set_xlabel("calibrated probability of the class that was called")
+    return svg.text(figure, "certainties", "Histogram of probabilities of right and wrong calls")
+
+
+@svg.style()
 def curves(history: Sequence[Mapping[str, float]]) -> str:
     """Loss, and what it buys on the validation films, by epoch."""
     if not history:
-        return _missing("curves", "no training history was kept", width_in=WHOLE_IN)
+        return svg.missing("curves", "no training history was kept", width_in=WHOLE_IN)
     panels = {
         "loss": {"train_loss": "training", "validation_loss": "validation"},
-        "validation": {
-            "sensitivity_at_specificity": "sensitivity at the specificity floor",
-            "auroc": "AUROC",
-        },
+        "validation": _measures(history),
     }
     epochs = [row["epoch"] for row in history]
     figure = Figure(figsize=(WHOLE_IN, 2.8), layout="constrained")
@@ -197,14 +262,20 @@ def curves(history: Sequence[Mapping[str, float]]) -> str:
         for (key, name), color in zip(names.items(), (PALE, BLUE), strict=True):
             values = [row.get(key, np.nan) for row in history]
             axes.plot(epochs, values, "o-", markersize=2.5, color=color, label=name)
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         axes.set(title=title, xlabel="epoch")
         axes.grid(axis="y", color=HAIR, linewidth=0.6)
         axes.legend()
-    return _svg(figure, "curves", "Training curves")
+    return svg.text(figure, "curves", "Training curves")
 
 
-@_style()
+def _measures(history: Sequence[Mapping[str, float]]) -> dict[str, str]:
+    """What ranks epochs of two classes, or of more, beside the area."""
+    if "mean_sensitivity" in history[0]:
+        return {"accuracy": "accuracy", "auroc": "AUROC, mean over classes"}
+    return {"sensitivity_at_specificity": "sensitivity at the specificity floor", "auroc": "AUROC"}
+
+
 def forest(rows: Sequence[Mapping[str, Any]], *, floors: Mapping[str, float]) -> str:
     """
     Intervals of three measures, one line a site.
@@ -214,18 +285,41 @@ def forest(rows: Sequence[Mapping[str, Any]], *, floors: Mapping[str, float]) ->
         floors: Floor by measure; a measure without one has no line.
     """
     measures = {"sensitivity": "sensitivity", "specificity": "specificity", "auroc": "AUROC"}
+    description = "Sensitivity, specificity and AUROC by site, with intervals"
+    return _forest(rows, floors, measures, description)
+
+
+def forest_of_classes(rows: Sequence[Mapping[str, Any]], *, floors: Mapping[str, float]) -> str:
+    """The same with one line a class against all others; the first row is the worst class."""
+    measures = {
+        "sensitivity": "sensitivity",
+        "specificity": "specificity",
+        "ppv": "positive predictive value",
+    }
+    description = "Sensitivity, specificity and predictive value by class, with intervals"
+    return _forest(rows, floors, measures, description)
+
+
+@svg.style()
+def _forest(
+    rows: Sequence[Mapping[str, Any]],
+    floors: Mapping[str, float],
+    measures: Mapping[str, str],
+    description: str,
+) -> str:
     figure = Figure(figsize=(WHOLE_IN, 1.0 + 0.36 * len(rows)), layout="constrained")
-    panels = figure.subplots(1, 3, sharey=True)
+    panels = figure.subplots(1, len(measures), sharey=True)
     for axes, (measure, title) in zip(panels, measures.items(), strict=True):
         _forest_panel(axes, [row.get(measure) for row in rows])
         if measure in floors:
             axes.axvline(floors[measure], color=MUTED, linewidth=0.8, dashes=(4, 3))
             title = f"{title}, floor {_percent(floors[measure])}"
+        if measure != "auroc":
             axes.xaxis.set_major_formatter(lambda share, _: _percent(share))
         axes.set_title(title)
     panels[0].set(ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)))
     panels[0].set_yticklabels([row["name"] for row in rows])
-    return _svg(figure, "forest", "Sensitivity, specificity and AUROC by site, with intervals")
+    return svg.text(figure, "forest", description)
 
 
 def _forest_panel(axes: Axes, intervals: Sequence[Interval | None]) -> None:
@@ -260,34 +354,10 @@ def _finite(interval: Interval) -> bool:
 def _arms(interval: Interval) -> np.ndarray:
     """Lengths of an error bar down and up, shape (2, 1)."""
     value = interval["value"]
-    return np.array([[value - interval["lower"]], [interval["upper"] - value]])
+    arms = np.array([[value - interval["lower"]], [interval["upper"] - value]])
+    # A bootstrap of few patients can leave its own estimate outside.
+    return np.asarray(np.maximum(arms, 0.0))
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.4g} %"
-
-
-def _figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
-    return figure, figure.subplots()
-
-
-@_style()
-def _missing(name: str, why: str, width_in: float = HALF_IN) -> str:
-    figure, axes = _figure(width_in, 1.6)
-    axes.set_axis_off()
-    text = f"not available: {why}"
-    axes.text(0.5, 0.5, text, color=MUTED, ha="center", transform=axes.transAxes)
-    return _svg(figure, name, text)
-
-
-def _svg(figure: Figure, name: str, description: str) -> str:
-    stream = io.StringIO()
-    # No date, no maker: equal data give equal bytes.
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(stream, format="svg", metadata=nothing)
-    text = stream.getvalue()
-    # Ids are global in an HTML page: two figures with one id would borrow each other's shapes.
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text[text.index("<svg") :])
-    label = html.escape(description)
-    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

@@ -1,7 +1,8 @@
 """
-The report on a model: one HTML file for a physician and an engineer, nothing loaded from elsewhere.
+The report on a model: one HTML file for a reader of figures and an engineer, nothing loaded.
 
-The prose and the layout are in ``report.html.j2``, the figures in ``plots``.
+Two classes have ``report.html.j2``, more have ``report_classes.html.j2``; what both share is in
+``report_base.html.j2``. The figures are in ``plots``.
 """
 
 import base64
@@ -19,25 +20,30 @@ from lucency.evaluation import plots
 
 NOT_AVAILABLE = "not available"
 PERCENT = "\u202f%"  # after a narrow space that does not break
+# Pairs of classes in the table of mistakes.
+_CONFUSED = 10
+
+# Truth, and probabilities of all classes; of validation films before and after scaling.
+_Given = tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One film and the same film with what the model looked at, both PNG."""
+    """One film, PNG, and the same film with what the model looked at where it has a map."""
 
     title: str
     film_png: bytes
-    overlay_png: bytes
+    overlay_png: bytes | None
 
 
 def render(
     *,
     evidence: Mapping[str, Any],
     labels_n: np.ndarray,
-    probabilities_n: np.ndarray,
+    probabilities_nk: np.ndarray,
     validation_labels_n: np.ndarray,
-    validation_probabilities_n: np.ndarray,
-    validation_uncalibrated_n: np.ndarray,
+    validation_probabilities_nk: np.ndarray,
+    validation_uncalibrated_nk: np.ndarray,
     history: Sequence[Mapping[str, float]],
     cases: Sequence[Case],
 ) -> str:
@@ -46,48 +52,95 @@ def render(
 
     Args:
         evidence: What the evaluation stored as JSON; figures and verdict are taken from it,
-            never computed again.
-        labels_n: Truth of the test films, 0 or 1.
-        probabilities_n: Calibrated probabilities of the positive class, 0 to 1.
-        validation_uncalibrated_n: The validation probabilities before temperature scaling.
+            never computed again. Its threshold is None for more than two classes.
+        labels_n: Truth of the test films, an index into the evidence's labels.
+        probabilities_nk: Calibrated probabilities of all classes, 0 to 1.
+        validation_uncalibrated_nk: The validation probabilities before temperature scaling.
         history: One row an epoch; may be empty.
-        cases: Films to show with their overlays; may be empty.
+        cases: Films to show, all with or all without overlays; may be empty.
     """
-    rule, metrics = evidence["rule"], evidence["metrics"]
-    # Data sets like to shout (PNEUMONIA); prose does not.
-    labels = [name.lower() for name in evidence["labels"]]
+    rule = evidence["rule"]
     floors = {
         "sensitivity": rule["sensitivity_floor"],
         "specificity": rule["specificity_floor"],
     }
+    test = labels_n, probabilities_nk
+    validation = validation_labels_n, validation_uncalibrated_nk, validation_probabilities_nk
+    name, build = (
+        ("report_classes.html.j2", _of_many)
+        if evidence["threshold"] is None
+        else ("report.html.j2", _of_two)
+    )
+    figures, facts = build(evidence, floors, test, validation)
+    figures["curves"] = plots.curves(history)
+    return (
+        _environment()
+        .get_template(name)
+        .render(
+            evidence=evidence,
+            floors=floors,
+            figures={name: Markup(svg) for name, svg in figures.items()},
+            training=_training(history),
+            cases=cases,
+            explained=any(case.overlay_png is not None for case in cases),
+            **facts,
+        )
+    )
+
+
+def _of_two(
+    evidence: Mapping[str, Any], floors: Mapping[str, float], test: _Given, validation: _Given
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Figures, and what else the page of two classes is told."""
+    labels_n, probabilities_nk = test
+    truth_n, before_nk, after_nk = validation
+    # Data sets like to shout (PNEUMONIA); prose does not.
+    labels = [name.lower() for name in evidence["labels"]]
     figures = {
         "roc": plots.roc(
             labels_n,
-            probabilities_n,
-            sensitivity=metrics["sensitivity"],
-            specificity=metrics["specificity"],
+            probabilities_nk[:, 1],
+            sensitivity=evidence["metrics"]["sensitivity"],
+            specificity=evidence["metrics"]["specificity"],
             sensitivity_floor=floors["sensitivity"],
             specificity_floor=floors["specificity"],
         ),
-        "reliability": plots.reliability(
-            validation_labels_n, validation_uncalibrated_n, validation_probabilities_n
-        ),
+        "reliability": plots.reliability(truth_n, before_nk[:, 1], after_nk[:, 1]),
         "confusion": plots.confusion(evidence["confusion"], labels=labels),
         "scores": plots.scores(
-            labels_n, probabilities_n, threshold=evidence["threshold"], labels=labels
+            labels_n, probabilities_nk[:, 1], threshold=evidence["threshold"], labels=labels
         ),
-        "curves": plots.curves(history),
         "forest": plots.forest(_site_rows(evidence), floors=floors),
     }
-    template = _environment().get_template("report.html.j2")
-    return template.render(
-        evidence=evidence,
-        floors=floors,
-        labels=labels,
-        figures={name: Markup(svg) for name, svg in figures.items()},
-        training=_training(history),
-        cases=cases,
-    )
+    return figures, {"labels": labels}
+
+
+def _of_many(
+    evidence: Mapping[str, Any], floors: Mapping[str, float], test: _Given, validation: _Given
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Figures, and what else the page of more classes is told."""
+    labels_n, probabilities_nk = test
+    truth_n, before_nk, after_nk = validation
+    labels, rows = evidence["labels"], _class_rows(evidence)
+    figures = {
+        "forest": plots.forest_of_classes(rows, floors=floors),
+        "confusion": plots.confusion_matrix(evidence["confusion"], labels=labels),
+        # Scaling moves no class past another: both columns are of the same calls.
+        "reliability": plots.reliability_of_calls(
+            after_nk.argmax(axis=1) == truth_n, before_nk.max(axis=1), after_nk.max(axis=1)
+        ),
+        "certainties": plots.certainties(
+            probabilities_nk.argmax(axis=1) == labels_n, probabilities_nk.max(axis=1)
+        ),
+    }
+    counts_kk = np.array(evidence["confusion"])
+    facts = {
+        "labels": labels,
+        "rows": rows,
+        "confused": _confused(counts_kk, labels),
+        "wrong": int(counts_kk.sum() - counts_kk.trace()),
+    }
+    return figures, facts
 
 
 def percent(value: float | None, rounding: str = ROUND_HALF_EVEN) -> str:
@@ -141,6 +194,39 @@ def _site_rows(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
     for name, site in sorted(evidence["sites"].items()):
         rows.append({**site, "name": f"{name}, {site['films']:,} films"})
     return rows
+
+
+def _class_rows(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The worst class first, then by lower bound of sensitivity; unknown bounds before known."""
+    rows = [
+        {**figures, "label": label, "name": f"{plots.short(label)}, {figures['films']:,} images"}
+        for label, figures in evidence["classes"].items()
+    ]
+    return sorted(
+        rows,
+        key=lambda row: (
+            row["label"] != evidence["worst_class"],
+            -1.0 if row["sensitivity"]["lower"] is None else row["sensitivity"]["lower"],
+        ),
+    )
+
+
+def _confused(counts_kk: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """The most frequent mistakes, pair by pair."""
+    wrong_kk = counts_kk - np.diag(counts_kk.diagonal())
+    truths, calls = np.unravel_index(
+        np.argsort(-wrong_kk, axis=None, kind="stable"), wrong_kk.shape
+    )
+    return [
+        {
+            "labelled": labels[truth],
+            "called": labels[call],
+            "films": int(wrong_kk[truth, call]),
+            "of_class": float(wrong_kk[truth, call] / counts_kk[truth].sum()),
+        }
+        for truth, call in zip(truths[:_CONFUSED], calls[:_CONFUSED], strict=True)
+        if wrong_kk[truth, call]
+    ]
 
 
 def _training(history: Sequence[Mapping[str, float]]) -> dict[str, float] | None:

@@ -3,6 +3,7 @@ The clinical rule: one sensitivity floor, judged by its lower confidence bound b
 a specificity floor beside it. Checkpoint, threshold, gate and alarm all ask this module.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -40,12 +41,14 @@ class Verdict:
 @dataclass(frozen=True)
 class OperatingPoint:
     """
-    A threshold and what it gives on the films it was chosen on.
+    How films are decided and what that gives on the films it was chosen on.
 
-    A film is positive when its calibrated probability is at or over the threshold.
+    Of two classes a film is positive when its calibrated probability is at or over the threshold;
+    of more, where the threshold is None, the most probable one is called, and the figures are
+    those of the worst class against all others.
     """
 
-    threshold: float
+    threshold: float | None
     sensitivity: Interval
     specificity: Interval
     verdict: Verdict
@@ -80,6 +83,52 @@ def at_threshold(
         proportion(called[positive], patients_n[positive], confidence),
         proportion(~called[~positive], patients_n[~positive], confidence),
     )
+
+
+def operating_point(
+    labels_n: np.ndarray, probabilities_nk: np.ndarray, patients_n: np.ndarray, rule: ClinicalRule
+) -> OperatingPoint:
+    """The decision for calibrated probabilities of all classes, on validation films only."""
+    classes = probabilities_nk.shape[1]
+    if classes == 2:
+        return choose_threshold(labels_n, probabilities_nk[:, 1], patients_n, rule)
+    called_n = probabilities_nk.argmax(axis=1)
+    worst, found = worst_class(labels_n, called_n, patients_n, classes, rule.confidence)
+    sensitivity, specificity = found[worst][0], found[least_specific(found)][1]
+    return OperatingPoint(None, sensitivity, specificity, judge(rule, sensitivity, specificity))
+
+
+def worst_class(
+    labels_n: np.ndarray,
+    called_n: np.ndarray,
+    patients_n: np.ndarray,
+    classes: int,
+    confidence: float,
+) -> tuple[int, list[tuple[Interval, Interval]]]:
+    """
+    The rule for more than two classes: each class against all others, and the worst one counts.
+
+    Args:
+        called_n: The class that was called for each film.
+
+    Returns:
+        The class whose lower bound of sensitivity is lowest, one without films before all others;
+        and sensitivity and specificity of every class.
+    """
+    found = [
+        at_threshold(
+            (labels_n == label).astype(int), called_n == label, patients_n, 0.5, confidence
+        )
+        for label in range(classes)
+    ]
+    # What was never tested can't be passed over: unknown is under every floor.
+    bounds = np.nan_to_num([sensitivity.lower for sensitivity, _ in found], nan=-1.0)
+    return int(bounds.argmin()), found
+
+
+def least_specific(found: Sequence[tuple[Interval, Interval]]) -> int:
+    """The class whose specificity is lowest: the one that is called too often."""
+    return int(np.nan_to_num([specificity.value for _, specificity in found], nan=-1.0).argmin())
 
 
 def choose_threshold(
@@ -121,15 +170,23 @@ def sensitivity_at_specificity(
 
     What epochs and trials are ranked by: it needs no calibrated threshold.
     """
-    negatives = np.sort(scores_n[labels_n == 0])
     positives = scores_n[labels_n == 1]
-    if not negatives.size or not positives.size:
+    if not positives.size or positives.size == labels_n.size:
         return float("nan")
+    threshold = threshold_at_specificity(labels_n, scores_n, specificity_floor)
+    return float(np.mean(positives > threshold))
+
+
+def threshold_at_specificity(
+    labels_n: np.ndarray, scores_n: np.ndarray, specificity_floor: float
+) -> float:
+    """
+    The lowest score such that calling films over it, and not at it, positive keeps specificity at
+    or over the floor on these films.
+    """
+    negatives = np.sort(scores_n[labels_n == 0])
     allowed = int(np.floor((1.0 - specificity_floor) * negatives.size + 1e-9))
-    if allowed >= negatives.size:
-        return 1.0
-    # Films at or under this negative's score are called negative, so exactly the floor holds.
-    return float(np.mean(positives > negatives[negatives.size - 1 - allowed]))
+    return -np.inf if allowed >= negatives.size else float(negatives[negatives.size - 1 - allowed])
 
 
 def _margin(bound: float, floor: float) -> float:

@@ -1,8 +1,7 @@
-"""Optimisers and the learning rate over a run."""
+"""Optimisers by name; biases and normalisation scales, of one dimension, are never decayed."""
 
-import math
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -12,36 +11,57 @@ from lucency.registry import Family
 
 optimizers: Family[torch.optim.Optimizer] = Family("optimizer", "lucency.learning.optimizers")
 
+Decay = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
 
 @optimizers.register("adamw")
 def adamw(
+    parameters: Iterable[nn.Parameter], learning_rate: float, *, weight_decay: Decay = 0.01
+) -> torch.optim.Optimizer:
+    """Adam with decoupled weight decay, https://arxiv.org/abs/1711.05101."""
+    return torch.optim.AdamW(_groups(parameters, weight_decay), lr=learning_rate)
+
+
+@optimizers.register("adam")
+def adam(
     parameters: Iterable[nn.Parameter],
     learning_rate: float,
     *,
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01,
+    epsilon: Annotated[float, Field(gt=0)] = 1e-8,
+    weight_decay: Decay = 0.0,
 ) -> torch.optim.Optimizer:
     """
-    Adam with decoupled weight decay, https://arxiv.org/abs/1711.05101.
+    Adam, https://arxiv.org/abs/1412.6980.
 
-    Biases and normalisation scales have one dimension and are not decayed.
+    Args:
+        epsilon: PyTorch's default; Keras' is 1e-7.
+        weight_decay: Added to the gradient, as in L2 regularisation.
     """
-    listed = list(parameters)
-    return torch.optim.AdamW(
-        [
-            {"params": [p for p in listed if p.ndim > 1], "weight_decay": weight_decay},
-            {"params": [p for p in listed if p.ndim <= 1], "weight_decay": 0.0},
-        ],
+    return torch.optim.Adam(_groups(parameters, weight_decay), lr=learning_rate, eps=epsilon)
+
+
+@optimizers.register("sgd")
+def sgd(
+    parameters: Iterable[nn.Parameter],
+    learning_rate: float,
+    *,
+    momentum: Share = 0.9,
+    nesterov: bool = True,
+    weight_decay: Decay = 5e-4,
+) -> torch.optim.Optimizer:
+    """Stochastic gradient descent; momentum as in Sutskever et al., 2013."""
+    return torch.optim.SGD(
+        _groups(parameters, weight_decay),
         lr=learning_rate,
+        momentum=momentum,
+        nesterov=nesterov and momentum > 0,
     )
 
 
-def warm_up_cosine(step: int, steps: int, warm_up_steps: int) -> float:
-    """
-    Factor of the learning rate at a step: linear up, then half a cosine down to zero.
-
-    Loshchilov and Hutter, 2017, https://arxiv.org/abs/1608.03983, without restarts.
-    """
-    if step < warm_up_steps:
-        return (step + 1) / warm_up_steps
-    done = (step - warm_up_steps) / max(1, steps - warm_up_steps)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+def _groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    listed = list(parameters)
+    return [
+        {"params": [p for p in listed if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in listed if p.ndim <= 1], "weight_decay": 0.0},
+    ]

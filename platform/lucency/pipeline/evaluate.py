@@ -10,16 +10,15 @@ import numpy as np
 from lucency import batch, environment, files, images, progress
 from lucency.batch import Predictions
 from lucency.bundle import artifact
-from lucency.bundle.artifact import Artifact
+from lucency.bundle.artifact import Artifact, ModelCard
 from lucency.bundle.predictor import Predictor
 from lucency.config.evaluate import EvaluateConfig
 from lucency.datasets.table import Table
 from lucency.errors import DataError
-from lucency.evaluation import calibration, metrics, report
+from lucency.evaluation import calibration, cases, metrics, probability, report
 from lucency.evaluation.report import Case
 
 LEDGER = "test_openings.jsonl"
-_CASES_PER_OUTCOME = 3
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
@@ -91,14 +90,7 @@ def _evidence(
         "temperature": card.temperature,
         "opened_at": openings[0]["at"],
         "openings": openings,
-        **metrics.assess(
-            found.labels,
-            found.probabilities,
-            found.patients,
-            found.sites,
-            threshold=card.threshold,
-            clinical_rule=card.rule,
-        ),
+        **_figures(found, card),
         "calibration": {
             "test": calibration.summary(found.labels, found.probabilities),
             **card.validation["calibration"],
@@ -106,9 +98,29 @@ def _evidence(
     }
 
 
+def _figures(found: Predictions, card: ModelCard) -> dict[str, Any]:
+    if card.threshold is None:
+        return metrics.assess_classes(
+            found.labels,
+            found.probabilities,
+            found.patients,
+            found.sites,
+            classes=card.labels,
+            clinical_rule=card.rule,
+        )
+    return metrics.assess(
+        found.labels,
+        found.probabilities[:, 1],
+        found.patients,
+        found.sites,
+        threshold=card.threshold,
+        clinical_rule=card.rule,
+    )
+
+
 def _report(bundle: Artifact, table: Table, found: Predictions, evidence: dict[str, Any]) -> str:
     validation = json.loads((bundle.path / artifact.VALIDATION).read_bytes())
-    logits_n = np.array(validation["logits"])
+    logits_nk = np.array(validation["logits"])
     return report.render(
         evidence={
             **evidence,
@@ -118,36 +130,35 @@ def _report(bundle: Artifact, table: Table, found: Predictions, evidence: dict[s
             "config": (bundle.path / artifact.CONFIG).read_text(),
         },
         labels_n=found.labels,
-        probabilities_n=found.probabilities,
+        probabilities_nk=found.probabilities,
         validation_labels_n=np.array(validation["labels"]),
-        validation_probabilities_n=calibration.sigmoid(logits_n / bundle.model.temperature),
-        validation_uncalibrated_n=calibration.sigmoid(logits_n),
+        validation_probabilities_nk=probability.of_classes(logits_nk, bundle.model.temperature),
+        validation_uncalibrated_nk=probability.of_classes(logits_nk),
         history=json.loads((bundle.path / artifact.HISTORY).read_bytes()),
         cases=_cases(bundle.path, table, found),
     )
 
 
 def _cases(path: Path, table: Table, found: Predictions) -> list[Case]:
-    """Films of each outcome, the most certain first: errors made with conviction teach most."""
+    """The films that the report shows, with overlays where the network gives maps."""
     predictor = Predictor(path)
-    called = found.probabilities >= predictor.card.threshold
-    positive = found.labels == 1
-    cases = []
-    for name, chosen, sign in (
-        ("false negative", ~called & positive, 1),
-        ("false positive", called & ~positive, -1),
-        ("true positive", called & positive, -1),
-        ("true negative", ~called & ~positive, 1),
-    ):
-        places = np.flatnonzero(chosen)
-        places = places[np.argsort(sign * found.probabilities[places], kind="stable")]
-        places = places[:_CASES_PER_OUTCOME]
-        for place, data in zip(places, table.images(found.rows[places]), strict=True):
-            cases.append(
-                Case(
-                    title=f"{name}, probability {found.probabilities[place]:.3f}",
-                    film_png=images.encode_png(images.decode(data)),
-                    overlay_png=predictor.overlay(data, predictor.predict_bytes(data)),
-                )
-            )
-    return cases
+    card = predictor.card
+    if card.threshold is None:
+        chosen = cases.of_many(found.labels, found.probabilities, card.labels)
+    else:
+        chosen = cases.of_two(found.labels, found.probabilities[:, 1], card.threshold)
+    films = table.images(found.rows[[each.place for each in chosen]]) if chosen else []
+    return [
+        Case(
+            title=each.title,
+            film_png=images.encode_png(images.decode(data)),
+            overlay_png=_overlay(predictor, data),
+        )
+        for each, data in zip(chosen, films, strict=True)
+    ]
+
+
+def _overlay(predictor: Predictor, data: bytes) -> bytes | None:
+    if not predictor.explains:
+        return None
+    return predictor.overlay(data, predictor.predict_bytes(data))

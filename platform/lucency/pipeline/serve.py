@@ -69,13 +69,18 @@ def serving(deployment: Deployment, store: Path) -> Iterator[str]:
 
 
 def try_out(url: str, film: bytes, folder: Path) -> dict[str, Any]:
-    """Send one film as a client would; the answer and the path of its heat map."""
+    """
+    Send one film as a client would; the answer, and the path of its heat map or None where the
+    network has none.
+    """
     answer: dict[str, Any] = json.loads(_post(f"{url}/v1/predict", film))
+    with files.atomic_file(folder / "film.jpeg") as temporary:
+        temporary.write_bytes(film)
+    if not json.loads(_send(urllib.request.Request(f"{url}/v1/model")))["explains"]:
+        return {"answer": answer, "heat_map": None}
     heat_map = folder / "heat_map.png"
     with files.atomic_file(heat_map) as temporary:
         temporary.write_bytes(_post(f"{url}/v1/explain", film))
-    with files.atomic_file(folder / "film.jpeg") as temporary:
-        temporary.write_bytes(film)
     return {"answer": answer, "heat_map": str(heat_map)}
 
 

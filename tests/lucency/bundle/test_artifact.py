@@ -88,13 +88,38 @@ def test_file_that_is_not_listed_is_refused(copied: Path, name: str) -> None:
         Artifact.load(copied)
 
 
-@pytest.mark.parametrize("format_", [0, artifact.FORMAT + 1, None])
+@pytest.mark.parametrize("format_", [0, 1, artifact.FORMAT + 1, None])
 def test_another_format_is_refused(copied: Path, format_: int | None) -> None:
     """An older or newer bundle says which format it has and what to do."""
     reseal(copied, format=format_)
 
     with pytest.raises(ArtifactError, match=f"bundle format {format_!r}.*export the run again"):
         Artifact.load(copied)
+
+
+@pytest.mark.parametrize(
+    ("labels", "threshold", "fits"),
+    [
+        (["a", "b"], 0.5, True),
+        (["a", "b", "c"], None, True),
+        (["a", "b"], None, False),
+        (["a", "b", "c"], 0.5, False),
+        (["a"], 0.5, False),
+    ],
+)
+def test_threshold_is_for_two_classes_alone(
+    copied: Path, tmp_path: Path, labels: list[str], threshold: float | None, fits: bool
+) -> None:
+    """Two labels have a threshold, more have none; a card that says otherwise is refused."""
+    card = json.loads((copied / artifact.MODEL).read_text())
+    text = json.dumps({**card, "labels": labels, "threshold": threshold}).encode()
+    other = {**contents(copied), artifact.MODEL: text}
+
+    if fits:
+        assert artifact.write(tmp_path / "other", other, **ORIGIN).model.threshold == threshold
+    else:
+        with pytest.raises(ArtifactError, match=r"two classes are told|at least 2 items"):
+            artifact.write(tmp_path / "other", other, **ORIGIN)
 
 
 def test_manifest_of_another_kind_is_refused(copied: Path) -> None:

@@ -32,7 +32,8 @@ def films() -> list[bytes]:
 
 def another(recipe: Recipe) -> PooledClassifier:
     """A network of the same recipe whose head has other weights."""
-    network = architectures.build(recipe.model, in_channels=1, outputs=1).eval()
+    network = architectures.build(recipe.model, in_channels=1, outputs=1, side=32).eval()
+    assert isinstance(network, PooledClassifier)
     torch.nn.init.constant_(network.head.linear.bias, 2.0)
     return network
 
@@ -96,7 +97,7 @@ def test_stored_weights_give_the_network_back(
     save_file(network.state_dict(), tmp_path / "model.safetensors")
     images_nchw = torch.rand(3, 1, 32, 32)
 
-    rebuilt = export.rebuild(recipe, tmp_path / "model.safetensors")
+    rebuilt = export.rebuild(recipe, tmp_path / "model.safetensors", 2)
 
     assert not rebuilt.training
     assert torch.equal(rebuilt(images_nchw), network(images_nchw))
@@ -105,15 +106,16 @@ def test_stored_weights_give_the_network_back(
 def test_rebuilding_needs_no_pretrained_file(tmp_path: Path, recipe: Recipe) -> None:
     """A run that began from a file which is gone since can still be exported."""
     options: Options = architectures.options("backbone")(timm="mobilenetv3_small_050")  # type: ignore[call-arg]
-    trained = architectures.build(options, in_channels=1, outputs=1)
+    trained = architectures.build(options, in_channels=1, outputs=1, side=32)
     save_file(trained.state_dict(), tmp_path / "model.safetensors")
     gone = recipe.model_copy(
         update={"model": options.model_copy(update={"weights": "gone/imagenet.pth"})}
     )
 
-    rebuilt = export.rebuild(gone, tmp_path / "model.safetensors")
+    rebuilt = export.rebuild(gone, tmp_path / "model.safetensors", 2)
 
-    assert torch.equal(rebuilt.head.linear.weight, trained.head.linear.weight)
+    theirs = trained.state_dict()
+    assert all(torch.equal(value, theirs[key]) for key, value in rebuilt.state_dict().items())
 
 
 def test_versions_name_what_decides_an_answer() -> None:
@@ -122,3 +124,35 @@ def test_versions_name_what_decides_an_answer() -> None:
 
     assert {"python", "pillow", "opencv-python-headless", "onnxruntime", "numpy"} <= set(found)
     assert all(found.values())
+
+
+@pytest.mark.parametrize(
+    ("model", "outputs"), [("small", 3), ("mnist_torch_cnn", 3), ("mnist_torch_cnn", 1)]
+)
+def test_parity_holds_for_all_classes(
+    recipe: Recipe, films: list[bytes], model: str, outputs: int
+) -> None:
+    """Three logits or one, maps or none: graph and training code agree, other weights do not."""
+    options = architectures.options(model)(name=model)
+    ours, theirs = (
+        architectures.build(options, in_channels=1, outputs=outputs, side=32).eval()
+        for _ in range(2)
+    )
+
+    graph = export.to_onnx(ours, recipe)
+
+    export.check_parity(ours, graph, recipe, films)
+    with pytest.raises(ArtifactError, match="differ by up to"):
+        export.check_parity(theirs, graph, recipe, films)
+
+
+def test_flat_head_has_no_output_for_maps(recipe: Recipe) -> None:
+    """A graph without maps names its one output, and takes any number of films."""
+    options = architectures.options("mnist_torch_cnn")(name="mnist_torch_cnn")
+    network = architectures.build(options, in_channels=1, outputs=3, side=32).eval()
+
+    session = onnxruntime.InferenceSession(export.to_onnx(network, recipe))
+
+    assert [output.name for output in session.get_outputs()] == ["logits"]
+    batch_nchw = np.zeros((5, 1, 32, 32), np.float32)
+    assert session.run(None, {"images": batch_nchw})[0].shape == (5, 3)

@@ -10,15 +10,19 @@ import cv2
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from PIL import Image
+from scipy.special import softmax
 
 from lucency import images
-from lucency.bundle import artifact
+from lucency.bundle import artifact, export
 from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Predictor, overlay
+from lucency.config.train import Recipe
 from lucency.datasets.phantom import Phantom
 from lucency.drift import reference as drift
 from lucency.errors import ArtifactError, ImageError
+from lucency.models.base import architectures
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +61,12 @@ def test_answer_is_that_of_the_parts(predictor: Predictor, film: bytes) -> None:
 
     found = predictor.predict_bytes(film)
 
-    assert found.logit == pytest.approx(logits_nk[0, 0], abs=1e-6)
+    assert found.logits[0] == pytest.approx(logits_nk[0, 0], abs=1e-6)
     assert found.probability == pytest.approx(probability, abs=1e-6)
+    assert found.probabilities == pytest.approx((1 - probability, probability), abs=1e-6)
+    assert card.threshold is not None
     assert found.label == card.labels[int(probability >= card.threshold)]
+    assert found.map_hw is not None
     np.testing.assert_allclose(found.map_hw, maps_nkhw[0, 0], atol=1e-6)
 
 
@@ -77,7 +84,8 @@ def test_mean_of_the_map_is_the_logit(predictor: Predictor, film: bytes) -> None
     """The explanation adds up to what it explains, through the exported graph too."""
     found = predictor.predict_bytes(film)
 
-    assert found.map_hw.mean() == pytest.approx(found.logit, abs=1e-5)
+    assert found.map_hw is not None
+    assert found.map_hw.mean() == pytest.approx(found.logits[0], abs=1e-5)
 
 
 def test_company_in_a_batch_changes_nothing(predictor: Predictor) -> None:
@@ -86,17 +94,17 @@ def test_company_in_a_batch_changes_nothing(predictor: Predictor) -> None:
 
     together = predictor.predict(inputs)
 
-    alone = [predictor.predict([film])[0].logit for film in inputs]
-    assert [found.logit for found in together] == pytest.approx(alone, abs=1e-5)
+    alone = [predictor.predict([film])[0].logits[0] for film in inputs]
+    assert [found.logits[0] for found in together] == pytest.approx(alone, abs=1e-5)
 
 
 def test_threads_get_the_answers_that_one_gets(predictor: Predictor) -> None:
     """Two threads that ask at once are not mixed up."""
     asked = films(8) * 4
-    expected = [predictor.predict_bytes(data).logit for data in asked]
+    expected = [predictor.predict_bytes(data).logits[0] for data in asked]
 
     with ThreadPoolExecutor(2) as pool:
-        found = [each.logit for each in pool.map(predictor.predict_bytes, asked)]
+        found = [each.logits[0] for each in pool.map(predictor.predict_bytes, asked)]
 
     assert found == expected
 
@@ -118,14 +126,26 @@ def test_temperature_divides_the_logit(copied: Artifact, film: bytes) -> None:
 
     cold = changed(copied, temperature=0.001).predict_bytes(film)
 
-    assert cold.logit == warm.logit
-    assert cold.probability == pytest.approx(float(cold.logit > 0), abs=1e-3)
+    assert cold.logits[0] == warm.logits[0]
+    assert cold.probability == pytest.approx(float(cold.logits[0] > 0), abs=1e-3)
 
 
 @pytest.mark.parametrize("logit", [1e6, -1e6])
 def test_golden_film_with_another_logit_is_refused(copied: Artifact, logit: float) -> None:
     """A machine whose libraries answer otherwise does not answer at all."""
-    entry = {"file": "golden/0.png", "logit": logit, "tolerance": 1e-3}
+    entry = {"file": "golden/0.png", "logits": [logit], "tolerance": 1e-3}
+    other = artifact.with_files(copied, {artifact.GOLDEN: json.dumps([entry]).encode()})
+
+    with pytest.raises(ArtifactError, match=r"golden film 'golden/0\.png'.*promises"):
+        Predictor(other.path)
+
+
+@pytest.mark.parametrize("logits", [[], [0.0, 0.0, 0.0]])
+def test_golden_film_with_another_number_of_logits_is_refused(
+    copied: Artifact, logits: list[float]
+) -> None:
+    """One logit that is compared with three, or with none, is no match whatever it is."""
+    entry = {"file": "golden/0.png", "logits": logits, "tolerance": 1e9}
     other = artifact.with_files(copied, {artifact.GOLDEN: json.dumps([entry]).encode()})
 
     with pytest.raises(ArtifactError, match=r"golden film 'golden/0\.png'.*promises"):
@@ -195,3 +215,68 @@ def test_heat_lies_where_the_map_is_positive() -> None:
         drawn = np.asarray(opened).astype(int)
     assert drawn[5, 5, 0] > drawn[5, 5, 2] + 20
     np.testing.assert_array_equal(drawn[40:, 40:], 100)
+
+
+LABELS = ("ant", "bee", "cat")
+
+
+def of_three(bundle: Artifact, recipe: Recipe, folder: Path, model: str) -> Predictor:
+    """A predictor of three classes: an untrained network with another head or another shape."""
+    options = recipe.model if model == "small" else architectures.options(model)(name=model)
+    torch.manual_seed(1)
+    network = architectures.build(options, in_channels=1, outputs=3, side=32).eval()
+    card = bundle.model.model_copy(update={"labels": LABELS, "threshold": None})
+    contents = {name: (bundle.path / name).read_bytes() for name in bundle.manifest.files}
+    added = {
+        artifact.GRAPH: export.to_onnx(network, recipe),
+        artifact.MODEL: card.model_dump_json().encode(),
+        artifact.GOLDEN: b"[]",
+    }
+    origin = bundle.manifest.model_dump(exclude={"format", "created", "files"})
+    return Predictor(artifact.write(folder / "bundle", {**contents, **added}, **origin).path)
+
+
+@pytest.fixture(scope="module")
+def mapped(bundle: Artifact, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    """Three classes, with maps."""
+    return of_three(bundle, recipe, tmp_path_factory.mktemp("mapped"), "small")
+
+
+@pytest.fixture(scope="module")
+def flat(bundle: Artifact, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    """Three classes from a head that flattens."""
+    return of_three(bundle, recipe, tmp_path_factory.mktemp("flat"), "mnist_torch_cnn")
+
+
+@pytest.mark.parametrize("name", ["mapped", "flat"])
+def test_three_classes_are_decided_by_the_largest(
+    name: str, film: bytes, request: pytest.FixtureRequest
+) -> None:
+    """The most probable class is label and decision, and the probability is its own."""
+    predictor: Predictor = request.getfixturevalue(name)
+
+    found = predictor.predict_bytes(film)
+
+    expected = softmax(np.array(found.logits) / predictor.card.temperature)
+    assert found.probabilities == pytest.approx(tuple(expected))
+    assert sum(found.probabilities) == pytest.approx(1)
+    assert found.label == found.decision == LABELS[int(expected.argmax())]
+    assert found.probability == found.features["probability"] == max(found.probabilities)
+
+
+def test_map_is_that_of_the_class_called(mapped: Predictor) -> None:
+    """Its mean is the largest logit, whichever class that is."""
+    shifted = [images.encode_png(np.full((40, 40, 1), level, np.uint8)) for level in (0, 90, 255)]
+
+    for data in [*films(4), *shifted]:
+        found = mapped.predict_bytes(data)
+        assert found.map_hw is not None
+        assert found.map_hw.mean() == pytest.approx(max(found.logits), abs=1e-4)
+
+
+def test_network_without_maps_says_so(flat: Predictor, mapped: Predictor, film: bytes) -> None:
+    """A graph of logits alone gives answers without a map, and is asked before an overlay."""
+    assert (flat.explains, mapped.explains) == (False, True)
+    assert flat.predict_bytes(film).map_hw is None
+    with pytest.raises(AssertionError, match="ask explains"):
+        flat.overlay(film, flat.predict_bytes(film))

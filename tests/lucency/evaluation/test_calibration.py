@@ -1,16 +1,25 @@
 """Temperature and calibration error, on labels drawn from known probabilities."""
 
-import warnings
-
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.special import softmax
+from sklearn.metrics import log_loss
 
 from lucency.evaluation.calibration import (
     expected_calibration_error,
     fit_temperature,
-    sigmoid,
     summary,
 )
+from lucency.evaluation.probability import of_classes, sigmoid
+
+
+def drawn(seed: int, films: int, classes: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, and labels drawn from their softmax at a temperature."""
+    generator = np.random.default_rng(seed)
+    logits_nk = generator.normal(scale=3.0, size=(films, classes))
+    shares_nk = softmax(logits_nk / temperature, axis=1).cumsum(axis=1)
+    return logits_nk, (generator.random((films, 1)) > shares_nk).sum(axis=1)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
@@ -18,55 +27,80 @@ def test_known_temperature_is_found(temperature: float) -> None:
     """Labels drawn at a temperature give it back."""
     generator = np.random.default_rng(0)
     logits_n = generator.normal(scale=3.0, size=20_000)
-    labels_n = generator.random(20_000) < sigmoid(logits_n / temperature)
+    labels_n = (generator.random(20_000) < sigmoid(logits_n / temperature)).astype(int)
 
-    found = fit_temperature(logits_n, labels_n)
+    found = fit_temperature(logits_n[:, None], labels_n)
 
     assert found == pytest.approx(temperature, rel=0.05)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("classes", [3, 10])
+def test_known_temperature_of_many_classes_is_found(classes: int, temperature: float) -> None:
+    """So do labels of more than two classes."""
+    logits_nk, labels_n = drawn(classes, 10_000, classes, temperature)
+
+    assert fit_temperature(logits_nk, labels_n) == pytest.approx(temperature, rel=0.05)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_temperature_is_that_of_a_reference_optimiser(classes: int) -> None:
+    """Nelder-Mead on scikit-learn's log loss finds the same temperature."""
+    logits_nk, labels_n = drawn(classes, 400, classes, 2.0)
+
+    def loss(log_temperature: np.ndarray) -> float:
+        given_nk = softmax(logits_nk / np.exp(log_temperature[0]), axis=1)
+        return float(log_loss(labels_n, given_nk, labels=range(classes)))
+
+    expected = np.exp(minimize(loss, [0.0], method="Nelder-Mead").x[0])
+
+    assert fit_temperature(logits_nk, labels_n) == pytest.approx(expected, rel=1e-3)
+
+
+def test_one_logit_is_two_with_the_first_at_zero() -> None:
+    """The one logit of two classes has the temperature that the pair (0, logit) has."""
+    logits_nk, labels_n = drawn(5, 500, 2, 1.7)
+    difference_n1 = logits_nk[:, 1:] - logits_nk[:, :1]
+
+    found = fit_temperature(difference_n1, labels_n)
+
+    assert found == pytest.approx(fit_temperature(logits_nk, labels_n), rel=1e-6)
 
 
 def test_temperature_changes_no_rank() -> None:
     """Calibrated probabilities have the order of the logits, so AUROC stays."""
     generator = np.random.default_rng(1)
-    logits_n = generator.normal(scale=4.0, size=300).astype(np.float32)
-    labels_n = generator.random(300) < 0.3
+    logits_nk = generator.normal(scale=4.0, size=(300, 1)).astype(np.float32)
+    labels_n = (generator.random(300) < 0.3).astype(int)
 
-    calibrated = sigmoid(logits_n / fit_temperature(logits_n, labels_n))
+    calibrated_nk = of_classes(logits_nk, fit_temperature(logits_nk, labels_n))
 
-    assert np.array_equal(np.argsort(calibrated), np.argsort(logits_n))
+    assert np.array_equal(np.argsort(calibrated_nk[:, 1]), np.argsort(logits_nk[:, 0]))
 
 
-def test_temperature_never_makes_the_likelihood_worse() -> None:
+@pytest.mark.parametrize("classes", [1, 4])
+def test_temperature_never_makes_the_likelihood_worse(classes: int) -> None:
     """The fit is at least as good as leaving the logits alone."""
     generator = np.random.default_rng(2)
-    logits_n = generator.normal(scale=8.0, size=500)
-    labels_n = generator.random(500) < 0.5
+    logits_nk = generator.normal(scale=8.0, size=(500, classes))
+    labels_n = generator.integers(0, max(2, classes), 500)
 
     def loss(temperature: float) -> float:
-        scaled = logits_n / temperature
-        return float(np.mean(np.logaddexp(0, scaled) - labels_n * scaled))
+        return float(log_loss(labels_n, of_classes(logits_nk, temperature)))
 
-    assert loss(fit_temperature(logits_n, labels_n)) <= loss(1.0)
+    assert loss(fit_temperature(logits_nk, labels_n)) <= loss(1.0)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_temperature_stays_in_its_range(sign: int) -> None:
+@pytest.mark.parametrize("classes", [1, 3])
+def test_temperature_stays_in_its_range(sign: int, classes: int) -> None:
     """Logits that are all right, or all wrong, give an end of the range, not 0 or infinity."""
-    logits_n = np.array([-2.0, -1.0, 1.0, 2.0])
+    labels_n = np.array([0, 0, 1, 1])
+    right_nk = np.where(labels_n == 1, 2.0, -2.0)[:, None] if classes == 1 else np.eye(3)[labels_n]
 
-    found = fit_temperature(sign * logits_n, np.array([0, 0, 1, 1]))
+    found = fit_temperature(sign * right_nk, labels_n)
 
-    assert 0.05 <= found <= 20.0
-
-
-def test_sigmoid_takes_any_logit() -> None:
-    """Logits of thousands give 0 and 1 without a warning of overflow."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        found = sigmoid(np.array([-5000.0, -1.0, 0.0, 1.0, 5000.0], dtype=np.float32))
-
-    assert found.dtype == np.float64
-    assert found == pytest.approx([0, 1 / (1 + np.e), 0.5, np.e / (1 + np.e), 1])
+    assert 0.05 <= found < 0.06 if sign == 1 else 19 < found <= 20.0
 
 
 def test_perfect_calibration_has_no_error() -> None:
@@ -108,7 +142,22 @@ def test_summary_is_plain_numbers(labels: list[int]) -> None:
     """Both figures are given, also when one class is missing."""
     probabilities_n = np.array([0.2, 0.7, 0.9, 0.4])
 
-    found = summary(np.array(labels), probabilities_n)
+    found = summary(np.array(labels), np.stack([1 - probabilities_n, probabilities_n], axis=1))
 
     assert set(found) == {"ece", "brier"}
     assert found["brier"] == pytest.approx(float(np.mean((probabilities_n - labels) ** 2)))
+    assert found["ece"] == pytest.approx(
+        expected_calibration_error(np.array(labels), probabilities_n)
+    )
+
+
+def test_summary_of_many_classes_is_of_the_calls() -> None:
+    """Films called with 0.7 of which a quarter is wrong: 0.05 off, and Brier by hand."""
+    probabilities_nk = np.array([[0.7, 0.2, 0.1]] * 40)
+    labels_n = np.tile([0, 0, 0, 2], 10)
+
+    found = summary(labels_n, probabilities_nk)
+
+    right, wrong = 0.3**2 + 0.2**2 + 0.1**2, 0.7**2 + 0.2**2 + 0.9**2
+    assert found["ece"] == pytest.approx(0.05)
+    assert found["brier"] == pytest.approx((3 * right + wrong) / 4)

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from lucency.evaluation.intervals import UNKNOWN, auroc, proportion
+from lucency.evaluation import intervals
+from lucency.evaluation.intervals import UNKNOWN, auroc, mean_auroc, proportion
 
 Z = 1.959963984540054
 
@@ -31,6 +32,15 @@ def test_bound_of_all_hits_is_not_one(n: int) -> None:
 
     assert found.lower == pytest.approx(n / (n + Z**2))
     assert (found.value, found.upper) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("hits", [0, 1])
+def test_share_lies_in_its_own_interval(hits: int) -> None:
+    """All hits, or none, of any number of films: rounding puts no bound past the share."""
+    for n in range(1, 600):
+        found = proportion(np.full(n, bool(hits)), np.arange(n))
+
+        assert found.lower <= found.value <= found.upper
 
 
 def test_films_that_agree_count_as_their_patients() -> None:
@@ -185,3 +195,61 @@ def test_draws_without_both_classes_are_left_out() -> None:
     found = auroc(labels_n, np.array([0.9, 0.1, 0.2, 0.95]), np.arange(4))
 
     assert 0 <= found.lower <= found.value <= found.upper <= 1
+
+
+def of_classes(seed: int, films: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, rounded probabilities that sum to 1, patients of two films each."""
+    generator = np.random.default_rng(seed)
+    labels_n = np.r_[np.arange(classes), generator.integers(0, classes, films - classes)]
+    odds_nk = np.round(generator.random((films, classes)) + np.eye(classes)[labels_n], 1) + 0.1
+    return labels_n, odds_nk / odds_nk.sum(axis=1, keepdims=True), np.arange(films) // 2
+
+
+@pytest.mark.parametrize("classes", [3, 10])
+def test_mean_area_equals_scikit_learn(classes: int) -> None:
+    """The point estimate is scikit-learn's mean of each class against the rest."""
+    labels_n, given_nk, patients_n = of_classes(classes, 200, classes)
+
+    found = mean_auroc(labels_n, given_nk, patients_n, positives=range(classes), rounds=200)
+
+    expected = roc_auc_score(labels_n, given_nk, multi_class="ovr", average="macro")
+    assert found.value == pytest.approx(expected, abs=1e-12)
+    assert found.lower < found.value < found.upper
+
+
+def test_mean_area_of_one_column_is_the_area() -> None:
+    """One class against the rest has the interval of two classes, bounds and all."""
+    labels_n, given_nk, patients_n = of_classes(1, 120, 3)
+
+    one = mean_auroc(labels_n, given_nk[:, 2:], patients_n, positives=(2,), rounds=300)
+
+    assert one == auroc((labels_n == 2).astype(int), given_nk[:, 2], patients_n, rounds=300)
+
+
+@pytest.mark.parametrize("weights", [1, 5_000, 12_345])
+def test_rounds_in_parts_are_the_same_rounds(monkeypatch: pytest.MonkeyPatch, weights: int) -> None:
+    """However little memory a part may take, the bounds are those of all rounds at once."""
+    labels_n, given_nk, patients_n = of_classes(2, 100, 3)
+    whole = mean_auroc(labels_n, given_nk, patients_n, positives=range(3), rounds=150)
+
+    monkeypatch.setattr(intervals, "_WEIGHTS", weights)
+    parts = mean_auroc(labels_n, given_nk, patients_n, positives=range(3), rounds=150)
+
+    assert parts == whole
+
+
+def test_mean_area_without_a_class_is_unknown() -> None:
+    """A class that no film belongs to has no area, so the mean of all has none, and no warning."""
+    labels_n, given_nk, patients_n = of_classes(3, 60, 3)
+    labels_n[labels_n == 1] = 0
+
+    assert mean_auroc(labels_n, given_nk, patients_n, positives=range(3)) is UNKNOWN
+
+
+def test_draws_that_all_lack_a_class_give_no_bounds() -> None:
+    """Twelve classes of one patient each are in no draw together: a value without bounds."""
+    found = mean_auroc(np.arange(12), np.eye(12), np.arange(12), positives=range(12), rounds=50)
+
+    assert found.value == 1.0
+    assert math.isnan(found.lower)
+    assert math.isnan(found.upper)

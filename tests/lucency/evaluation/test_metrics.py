@@ -5,10 +5,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from lucency.evaluation.intervals import UNKNOWN, Interval
-from lucency.evaluation.metrics import assess, auroc, confusion, plain
+from lucency.evaluation.metrics import (
+    assess,
+    assess_classes,
+    auroc,
+    confusion,
+    mean_auroc,
+    plain,
+)
 from lucency.evaluation.rule import ClinicalRule
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1])
@@ -26,6 +39,27 @@ def figures(threshold: float = 0.5, **changes: np.ndarray) -> dict[str, Any]:
         changes.get("sites", SITES),
         threshold=threshold,
         clinical_rule=ClinicalRule(),
+    )
+
+
+def of_classes(films: int, missing: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of four classes, some or none of one of them, and probabilities of all."""
+    generator = np.random.default_rng(films)
+    labels_n = generator.choice([label for label in range(4) if label != missing], films)
+    odds_nk = generator.random((films, 4)) + 0.8 * np.eye(4)[labels_n]
+    return labels_n, odds_nk / odds_nk.sum(axis=1, keepdims=True)
+
+
+def figures_of_classes(labels_n: np.ndarray, given_nk: np.ndarray) -> dict[str, Any]:
+    """Films of two sites and of patients with three films each, assessed."""
+    films = np.arange(labels_n.size)
+    return assess_classes(
+        labels_n,
+        given_nk,
+        films // 3,
+        np.where(films % 2, "east", "west"),
+        classes=("ant", "bee", "cat", "dog"),
+        clinical_rule=ClinicalRule(sensitivity_floor=0.5, specificity_floor=0.5),
     )
 
 
@@ -115,6 +149,77 @@ def test_verdict_is_the_rules() -> None:
 
     assert verdict["passed"] is False
     assert verdict["reasons"][0].startswith("sensitivity 0.7500, lower 95% bound by patient 0.")
+
+
+def test_figures_of_classes_equal_scikit_learn() -> None:
+    """Accuracy, area, confusion and every class's recall and precision are the reference's."""
+    labels_n, given_nk = of_classes(300)
+    called_n = given_nk.argmax(axis=1)
+
+    found = figures_of_classes(labels_n, given_nk)
+
+    assert found["metrics"]["accuracy"]["value"] == pytest.approx(
+        accuracy_score(labels_n, called_n)
+    )
+    area = roc_auc_score(labels_n, given_nk, multi_class="ovr")
+    assert found["metrics"]["auroc"]["value"] == pytest.approx(area)
+    assert mean_auroc(labels_n, given_nk) == pytest.approx(area)
+    assert found["confusion"] == confusion_matrix(labels_n, called_n).tolist()
+    recalls = recall_score(labels_n, called_n, average=None)
+    precisions = precision_score(labels_n, called_n, average=None)
+    for own, recall, precision in zip(found["classes"].values(), recalls, precisions, strict=True):
+        assert own["sensitivity"]["value"] == pytest.approx(recall)
+        assert own["ppv"]["value"] == pytest.approx(precision)
+
+
+def test_specificity_of_a_class_is_that_of_the_counts() -> None:
+    """Of the films that are no bees the share that is not called bee."""
+    labels_n, given_nk = of_classes(300)
+    others = labels_n != 1
+
+    found = figures_of_classes(labels_n, given_nk)["classes"]["bee"]
+
+    expected = np.mean(given_nk.argmax(axis=1)[others] != 1)
+    assert found["specificity"]["value"] == pytest.approx(expected)
+    assert found["films"] == (~others).sum()
+
+
+def test_worst_class_is_what_the_gate_will_judge() -> None:
+    """Sensitivity is the worst class's, specificity the lowest of any; the reasons name both."""
+    found = figures_of_classes(*of_classes(300))
+
+    worst = found["classes"][found["worst_class"]]
+    lowest = min(figure["sensitivity"]["lower"] for figure in found["classes"].values())
+    assert worst["sensitivity"]["lower"] == lowest
+    assert found["metrics"]["sensitivity"] == worst["sensitivity"]
+    figures = {name: each["specificity"] for name, each in found["classes"].items()}
+    overcalled = min(figures, key=lambda name: figures[name]["value"])
+    assert found["metrics"]["specificity"] == figures[overcalled]
+    sensitivity, specificity = found["verdict"]["reasons"]
+    assert sensitivity.startswith(f"class '{found['worst_class']}': sensitivity")
+    assert specificity.startswith(f"class '{overcalled}': specificity")
+
+
+def test_sites_of_many_classes_are_assessed_apart() -> None:
+    """Each site has the accuracy that its films alone have."""
+    labels_n, given_nk = of_classes(300)
+    right_n = given_nk.argmax(axis=1) == labels_n
+
+    found = figures_of_classes(labels_n, given_nk)["sites"]
+
+    assert found["east"]["accuracy"]["value"] == pytest.approx(right_n[1::2].mean())
+    assert (found["east"]["films"], found["west"]["films"]) == (150, 150)
+
+
+def test_set_without_a_class_can_be_assessed() -> None:
+    """A class without films has nulls, is the worst one, and the rule is not passed."""
+    found = figures_of_classes(*of_classes(300, missing=2))
+
+    assert found["worst_class"] == "cat"
+    assert found["classes"]["cat"]["sensitivity"]["value"] is None
+    assert found["metrics"]["auroc"]["value"] is None
+    assert not found["verdict"]["passed"]
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
 def test_interval_becomes_plain_values() -> None:

@@ -16,6 +16,9 @@ INTERVAL = {"value": 0.9, "lower": 0.8, "upper": 0.95}
 COUNTS = {"true_positive": 3, "false_negative": 1, "false_positive": 1234, "true_negative": 0}
 NAMES = ("normal", "pneumonia")
 ROW = {"epoch": 1, "train_loss": 0.7, "validation_loss": 0.6, "auroc": 0.8}
+OF_MANY = {**ROW, "accuracy": 0.7, "mean_sensitivity": 0.6}
+COUNTS_KK = [[1500, 20, 0], [3, 0, 7], [0, 0, 12]]
+RIGHT_N = (PROBABILITIES_N > 0.5) == LABELS_N
 
 
 def roc(labels_n: np.ndarray, probabilities_n: np.ndarray) -> str:
@@ -42,6 +45,13 @@ FIGURES = {
     "scores": plots.scores(LABELS_N, PROBABILITIES_N, threshold=0.5, labels=NAMES),
     "curves": plots.curves([ROW]),
     "forest": plots.forest([{"name": "all", "sensitivity": INTERVAL}], floors={}),
+    "matrix": plots.confusion_matrix(COUNTS_KK, labels=("ant", "bee", "cat")),
+    "reliability of calls": plots.reliability_of_calls(RIGHT_N, PROBABILITIES_N, PROBABILITIES_N),
+    "certainties": plots.certainties(RIGHT_N, PROBABILITIES_N),
+    "curves of many": plots.curves([OF_MANY]),
+    "forest of classes": plots.forest_of_classes(
+        [{"name": "ant", "sensitivity": INTERVAL}], floors={"sensitivity": 0.9}
+    ),
     "missing": plots.curves([]),
 }
 
@@ -56,9 +66,16 @@ def test_figure_is_one_labelled_svg_element(svg: str) -> None:
     assert root.get("aria-label")
 
 
-def test_figures_share_no_id() -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("roc", "reliability", "confusion", "scores", "curves", "forest"),
+        ("matrix", "reliability of calls", "certainties", "curves of many", "forest of classes"),
+    ],
+)
+def test_figures_share_no_id(names: tuple[str, ...]) -> None:
     """Two figures in one page never have an element id in common."""
-    ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in list(FIGURES.values())[:-1]]
+    ids = [set(re.findall(r'\bid="([^"]+)"', FIGURES[name])) for name in names]
 
     assert sum(len(own) for own in ids) == len(set().union(*ids))
 
@@ -170,3 +187,106 @@ def test_names_are_text_not_formulas_or_markup() -> None:
 
     assert name in words(svg)
     assert "<script>" not in svg
+
+
+def test_curves_show_what_ranks_the_epochs() -> None:
+    """Sensitivity at the floor for two classes, accuracy for more; the area beside both."""
+    two, many = words(FIGURES["curves"]), words(FIGURES["curves of many"])
+
+    assert "sensitivity at the specificity floor" in two
+    assert "accuracy" not in two
+    assert "accuracy" in many
+    assert "sensitivity" not in many
+    assert "AUROC" in two
+    assert "AUROC" in many
+
+
+def test_single_epoch_is_one_tick() -> None:
+    """A run of one epoch has no epoch 0.995."""
+    found = words(plots.curves([OF_MANY]))
+
+    assert "| 1 |" in re.sub(r"[\s|]*\|[\s|]*", " | ", found)
+    assert "0.99" not in found
+
+
+def test_matrix_writes_counts_and_leaves_nothing_empty() -> None:
+    """Every count over zero stands in its cell, zeros don't; both axes name every class."""
+    text = words(FIGURES["matrix"])
+
+    assert "1,500" in text
+    assert not re.search(r"\|\s*0\s*\|", text)
+    assert text.count("ant") == text.count("bee") == text.count("cat") == 2
+    assert "called" in text
+    assert "labelled" in text
+
+
+def test_matrix_colours_right_and_wrong_apart() -> None:
+    """The diagonal is blue, the rest orange, and a larger share of a row is stronger."""
+    fills = re.findall(
+        r"fill: (#\w+); fill-opacity: ([\d.]+)|fill: (#\w+); opacity: ([\d.]+)", FIGURES["matrix"]
+    )
+    found = [(float(a or b), color or other) for color, a, other, b in fills]
+
+    blue = [opacity for opacity, color in found if color == "#1f5f8b"]
+    orange = [opacity for opacity, color in found if color == "#c2571a"]
+    assert len(blue) == 2
+    assert len(orange) == 3
+    assert max(orange) == pytest.approx(0.06 + 0.6 * np.sqrt(7 / 10), abs=1e-3)
+    assert min(orange) < 0.15
+
+
+@pytest.mark.parametrize("classes", [3, 10, 30, 60])
+def test_matrix_of_any_size_keeps_its_names(classes: int) -> None:
+    """Thirty classes are readable with their counts; sixty keep names and colours."""
+    counts = np.full((classes, classes), 2) + 1000 * np.eye(classes, dtype=int)
+
+    text = words(
+        plots.confusion_matrix(counts.tolist(), labels=[f"class {n}" for n in range(classes)])
+    )
+
+    assert f"class {classes - 1}" in text
+    assert ("1,002" in text) is (classes <= 30)
+
+
+def test_long_class_name_is_shortened() -> None:
+    """A name as long as a sentence leaves room for the matrix; a common one stays whole."""
+    assert plots.short("Karacadag") == "Karacadag"
+    assert plots.short("x" * 100) == "x" * 27 + "\u2026"
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_calls_without_mistakes_have_no_reliability(right: bool) -> None:
+    """With all right, or all wrong, that is said instead; the histogram has an empty panel."""
+    right_n = np.full(8, right)
+
+    reliability = plots.reliability_of_calls(right_n, PROBABILITIES_N, PROBABILITIES_N)
+    certainties = plots.certainties(right_n, PROBABILITIES_N)
+
+    assert "not available" in words(reliability)
+    assert f"{'wrong' if right else 'right'}: 0 images" in words(certainties)
+
+
+def test_certainties_count_right_and_wrong() -> None:
+    """Each panel says how many images it shows."""
+    text = words(FIGURES["certainties"])
+
+    assert f"right: {RIGHT_N.sum()} images" in text
+    assert f"wrong: {(~RIGHT_N).sum()} images" in text
+
+
+def test_forest_of_classes_has_its_measures() -> None:
+    """Sensitivity with its floor, specificity and predictive value; what lacks is said."""
+    text = words(FIGURES["forest of classes"])
+
+    assert "sensitivity, floor 90 %" in text
+    assert "positive predictive value" in text
+    assert text.count("not available") == 2
+
+
+def test_estimate_outside_its_bounds_is_drawn() -> None:
+    """A bootstrap of few patients may leave its own estimate out; the forest stands."""
+    odd = {"value": 1.0, "lower": 0.8, "upper": 0.99}
+
+    svg = plots.forest([{"name": "all", "auroc": odd}], floors={})
+
+    assert "all" in words(svg)

@@ -1,7 +1,7 @@
 """The report is one HTML file that hides nothing, invents nothing and loads nothing."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from html.parser import HTMLParser
 from typing import Any
@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 
 from lucency.evaluation import report
+from lucency.evaluation.metrics import assess_classes
 from lucency.evaluation.report import Case
+from lucency.evaluation.rule import ClinicalRule
 
 LABELS_N = np.array([0, 1] * 30)
-PROBABILITIES_N = np.linspace(0.02, 0.98, 60)
+OF_THREE_N = np.array([0, 1, 2] * 20)
+OF_THREE_NK = np.where(np.arange(60) < 45, OF_THREE_N, 0)[:, None] == np.arange(3)
+PROBABILITIES_NK = np.stack([1 - np.linspace(0.02, 0.98, 60), np.linspace(0.02, 0.98, 60)], axis=1)
 ROW = {
     "epoch": 1,
     "train_loss": 0.7,
@@ -78,10 +82,44 @@ def render(
     return report.render(
         evidence=facts or evidence(),
         labels_n=labels_n,
-        probabilities_n=PROBABILITIES_N,
+        probabilities_nk=PROBABILITIES_NK,
         validation_labels_n=labels_n,
-        validation_probabilities_n=PROBABILITIES_N,
-        validation_uncalibrated_n=PROBABILITIES_N,
+        validation_probabilities_nk=PROBABILITIES_NK,
+        validation_uncalibrated_nk=PROBABILITIES_NK,
+        history=history,
+        cases=cases,
+    )
+
+
+def evidence_of_three(**changes: Any) -> dict[str, Any]:
+    """What an evaluation of three classes stores: bees and cats are called ants at times."""
+    figures = assess_classes(
+        OF_THREE_N,
+        OF_THREE_NK * 0.8 + 0.2 / 3,
+        changes.pop("patients", np.arange(60)),
+        np.array(["unknown"] * 60),
+        classes=("Ant", "Bee", "Cat"),
+        clinical_rule=ClinicalRule(),
+    )
+    labels = ["Ant", "Bee", "Cat"]
+    return {**evidence(), **figures, "threshold": None, "labels": labels, **changes}
+
+
+def render_three(
+    facts: dict[str, Any] | None = None,
+    *,
+    given_nk: np.ndarray = OF_THREE_NK,
+    history: Sequence[dict[str, float]] = ({**ROW, "accuracy": 0.7, "mean_sensitivity": 0.7},),
+    cases: Sequence[Case] = (CASE,),
+) -> str:
+    """A report on 60 images of three classes."""
+    return report.render(
+        evidence=facts or evidence_of_three(),
+        labels_n=OF_THREE_N,
+        probabilities_nk=given_nk * 0.8 + 0.2 / 3,
+        validation_labels_n=OF_THREE_N,
+        validation_probabilities_nk=given_nk * 0.8 + 0.2 / 3,
+        validation_uncalibrated_nk=given_nk * 0.9 + 0.1 / 3,
         history=history,
         cases=cases,
     )
@@ -106,7 +144,8 @@ class Links(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_report_loads_nothing() -> None:
+@pytest.mark.parametrize("render", [render, render_three])
+def test_report_loads_nothing(render: Callable[[], str]) -> None:
     """Every source is inside the file, and the policy in its head forbids any other."""
     html = render()
     page = Links()
@@ -119,7 +158,8 @@ def test_report_loads_nothing() -> None:
     assert "@import" not in html
 
 
-def test_every_tag_is_closed() -> None:
+@pytest.mark.parametrize("render", [render, render_three])
+def test_every_tag_is_closed(render: Callable[[], str]) -> None:
     """The page and its figures are well nested."""
     page = Links()
 
@@ -199,14 +239,16 @@ def test_text_from_outside_is_escaped() -> None:
     assert html.count("&lt;script&gt;") > 5
 
 
-def test_report_states_its_limits() -> None:
+@pytest.mark.parametrize("render", [render, render_three])
+def test_report_states_its_limits(render: Callable[[], str]) -> None:
     """Every report ends with what it must not be used for."""
     footer = render().partition("<footer>")[2]
 
     assert "Not a medical device; research use." in footer
 
 
-def test_report_names_its_origin() -> None:
+@pytest.mark.parametrize("render", [render, render_three])
+def test_report_names_its_origin(render: Callable[[], str]) -> None:
     """Model, data, command, versions and configuration are all in the report."""
     html = render()
 
@@ -242,3 +284,113 @@ def test_unknown_numbers_are_words(value: float | None) -> None:
 
     assert report.percent(value) == report.number(value) == "not available"
     assert report.percent_interval(interval) == report.number_interval(interval) == "not available"
+
+
+def text_of(html: str) -> str:
+    """What a reader sees of a part of a page, white space made one."""
+    return re.sub(r"[ \n]+", " ", re.sub(r"<[^>]*>", " ", html)).strip()
+
+
+def test_verdict_of_many_names_the_worst_class() -> None:
+    """The first section says which class decided, its figures, and the accuracy of all."""
+    facts = evidence_of_three()
+
+    text = text_of(render_three(facts).partition("<h2>")[0].partition("<header>")[2])
+
+    assert facts["worst_class"] == "Bee"
+    assert "Worst class, Bee: sensitivity, lower bound" in text
+    assert "10 of 60 images are called wrong" in text
+    assert f"accuracy {report.percent(50 / 60)}" in text
+    assert "class &#39;Bee&#39;: sensitivity" in text
+
+
+def test_every_class_has_its_row_worst_first() -> None:
+    """The table gives each class its images and three measures with bounds."""
+    table = render_three().partition("Class, worst first")[2].partition("</table>")[0]
+
+    rows = [text_of(row) for row in table.split("<tr>")[1:]]
+    assert [row.split()[:2] for row in rows] == [["Bee", "20"], ["Cat", "20"], ["Ant", "20"]]
+    assert all(row.count(" to ") == 3 for row in rows)
+
+
+def test_mistakes_are_listed_by_pair() -> None:
+    """Each pair that was mistaken stands with its number and its shares, and no other."""
+    counts = [[40, 0, 0], [5, 5, 0], [4, 0, 16]]
+
+    html = render_three(evidence_of_three(confusion=counts))
+
+    table = html.partition("Most frequent mistakes")[2].partition("</table>")[0]
+    bee, cat = (report.percent(share) for share in (5 / 10, 4 / 20))
+    first, second = (report.percent(share) for share in (5 / 9, 4 / 9))
+    rows = [text_of(row) for row in table.split("<tr>")[1:]]
+    assert rows == [f"Bee Ant 5 {bee} {first}", f"Cat Ant 4 {cat} {second}"]
+
+
+def test_model_without_mistakes_is_reported() -> None:
+    """Nothing called wrong: no table of mistakes, no films, no reliability, and that is said."""
+    right_nk = OF_THREE_N[:, None] == np.arange(3)
+    right = {"confusion": np.diag([20, 20, 20]).tolist()}
+
+    html = render_three(evidence_of_three(**right), given_nk=right_nk, cases=())
+
+    assert "Most frequent mistakes" not in html
+    assert "No test image was called wrong." in html
+    assert "not available: it needs right and wrong validation images" in html
+
+
+def test_class_without_films_is_reported() -> None:
+    """A class that was not tested is the worst, and what is unknown is said in words."""
+    facts = evidence_of_three()
+    facts["classes"]["Cat"] |= {"films": 0, "sensitivity": UNKNOWN, "ppv": UNKNOWN}
+    facts |= {"worst_class": "Cat", "metrics": {**facts["metrics"], "sensitivity": UNKNOWN}}
+    facts["confusion"][2] = [0, 0, 0]
+
+    html = render_three(facts, history=())
+
+    assert "Worst class, Cat" in html
+    assert html.count("not available") > 5
+    assert not re.search(r">\s*(nan|None)\b", html)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_patients_are_named_where_there_are_some(grouped: bool) -> None:
+    """Pictures that nobody groups have no patients: the word would be wrong for grains of rice."""
+    patients = np.arange(60) // 2 if grouped else np.arange(60)
+
+    text = text_of(render_three(evidence_of_three(patients=patients)).partition("<svg")[0])
+
+    assert ("60 images of 30 patients" in text) is grouped
+    assert ("Intervals count patients, not images" in text) is grouped
+
+
+@pytest.mark.parametrize("render", [render, render_three])
+def test_films_without_maps_stand_alone(render: Callable[..., str]) -> None:
+    """A network that gives no maps has its films shown without a second picture, and says so."""
+    html = render(cases=[Case("one", b"film", None), Case("two", b"film", None)])
+
+    page = Links()
+    page.feed(html)
+    assert len(page.links) == 2
+    assert "This network gives no class-activation maps" in html
+    assert "the areas that moved the score" not in html
+
+
+def test_names_of_classes_are_escaped() -> None:
+    """Class names come from folders: they can't bring markup into page or figures."""
+    attack = "<script>alert(1)</script>"
+    facts = evidence_of_three(labels=["Ant", attack, "Cat"], worst_class=attack)
+    facts["classes"] = dict(zip(facts["labels"], facts["classes"].values(), strict=True))
+
+    html = render_three(facts, cases=[Case(attack, b"", None)])
+
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") > 5
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_drawn_images_are_announced(drawn: bool) -> None:
+    """So are drawn images of many classes."""
+    html = render_three(evidence_of_three(data={"name": "x", "digest": "b2", "drawn": drawn}))
+
+    assert ("Drawn phantom images, not a clinical result" in html) is drawn
+    assert ("All images in this report were drawn by a program" in html) is drawn

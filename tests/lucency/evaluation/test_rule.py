@@ -11,7 +11,9 @@ from lucency.evaluation.rule import (
     at_threshold,
     choose_threshold,
     judge,
+    operating_point,
     sensitivity_at_specificity,
+    worst_class,
 )
 
 RULE = ClinicalRule(sensitivity_floor=0.9, specificity_floor=0.7)
@@ -82,6 +84,7 @@ def test_threshold_keeps_most_distance_from_both_floors(seed: int) -> None:
     point = choose_threshold(labels_n, scores_n, patients_n, RULE)
 
     best = max(smaller_margin(threshold) for threshold in np.unique(scores_n)[1:])
+    assert point.threshold is not None
     assert smaller_margin(point.threshold) == pytest.approx(best)
 
 
@@ -102,6 +105,7 @@ def test_rule_that_can_be_met_is_met() -> None:
 
     assert point.verdict.passed
     assert (point.sensitivity.value, point.specificity.value) == (1.0, 1.0)
+    assert point.threshold is not None
     assert 0.1 < point.threshold < 1.1
 
 
@@ -152,6 +156,69 @@ def test_many_films_are_judged_in_bounded_time() -> None:
     assert point.verdict.passed
     to_sensitivity, to_specificity = margins(point.sensitivity, point.specificity)
     assert to_sensitivity == pytest.approx(to_specificity, abs=0.02)
+
+
+def called(labels_n: np.ndarray, classes: int) -> np.ndarray:
+    """Probabilities that call the given classes."""
+    return np.asarray(np.eye(classes)[labels_n] * 0.8 + 0.2 / classes)
+
+
+def test_worst_class_is_that_of_the_lowest_bound() -> None:
+    """Of two classes without a miss the one with fewer films is the worse: less is known."""
+    labels_n = np.repeat([0, 1, 2], [50, 8, 30])
+
+    worst, found = worst_class(labels_n, labels_n, np.arange(88), 3, 0.95)
+
+    assert worst == 1
+    assert [sensitivity.value for sensitivity, _ in found] == [1.0, 1.0, 1.0]
+
+
+def test_each_class_is_held_against_all_others() -> None:
+    """Sensitivity and specificity of every class are those of a task of two classes."""
+    generator = np.random.default_rng(0)
+    labels_n, called_n = generator.integers(0, 4, 120), generator.integers(0, 4, 120)
+    patients_n = np.arange(120) // 3
+
+    worst, found = worst_class(labels_n, called_n, patients_n, 4, 0.9)
+
+    for label, figures in enumerate(found):
+        own, call = (labels_n == label).astype(int), (called_n == label).astype(float)
+        assert figures == at_threshold(own, call, patients_n, 0.5, 0.9)
+    assert found[worst][0].lower == min(sensitivity.lower for sensitivity, _ in found)
+
+
+def test_class_without_films_is_the_worst() -> None:
+    """A class that no film belongs to is not proven, so the rule is not passed."""
+    labels_n = np.repeat([0, 2], 200)
+
+    point = operating_point(labels_n, called(labels_n, 3), np.arange(400), RULE)
+
+    assert worst_class(labels_n, labels_n, np.arange(400), 3, 0.95)[0] == 1
+    assert np.isnan(point.sensitivity.value)
+    assert not point.verdict.passed
+
+
+def test_many_classes_have_no_threshold() -> None:
+    """The point of three has the lowest sensitivity and, of the class called too often, the
+    lowest specificity; the verdict is on these."""
+    labels_n = np.repeat([0, 1, 2], 100)
+    called_n = np.where(np.arange(300) % 100 < 60, labels_n, 0)
+
+    point = operating_point(labels_n, called(called_n, 3), np.arange(300), RULE)
+
+    assert point.threshold is None
+    assert (point.sensitivity.value, point.specificity.value) == (0.6, 0.6)
+    assert point.verdict == judge(RULE, point.sensitivity, point.specificity)
+
+
+def test_two_classes_have_the_chosen_threshold() -> None:
+    """Two columns of probabilities are decided by the second one's threshold, as ever."""
+    labels_n, scores_n, patients_n = scored(7, 100, gap=2.0)
+    given_n = 1 / (1 + np.exp(-scores_n))
+
+    point = operating_point(labels_n, np.stack([1 - given_n, given_n], axis=1), patients_n, RULE)
+
+    assert point == choose_threshold(labels_n, given_n, patients_n, RULE)
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.5, 0.7, 0.9, 0.99])

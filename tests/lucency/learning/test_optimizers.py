@@ -1,9 +1,9 @@
-"""Optimisers by name, and the learning rate over a run."""
+"""Optimisers by name, and what they leave undecayed."""
 
 import pytest
 import torch
 
-from lucency.learning.optimizers import adamw, optimizers, warm_up_cosine
+from lucency.learning.optimizers import adam, adamw, optimizers
 
 
 def test_biases_and_norms_are_not_decayed() -> None:
@@ -41,22 +41,8 @@ def test_every_optimizer_learns(name: str) -> None:
     assert (weight**2).sum() < 4
 
 
-@pytest.mark.parametrize(("steps", "warm_up_steps"), [(10, 0), (10, 3), (1, 0), (7, 6)])
-def test_schedule_ends_at_zero(steps: int, warm_up_steps: int) -> None:
-    """After the last step of a run the rate is zero, and stays there."""
-    assert warm_up_cosine(steps, steps, warm_up_steps) == pytest.approx(0.0)
-    assert warm_up_cosine(steps + 5, steps, warm_up_steps) == pytest.approx(0.0)
+def test_keras_epsilon_is_handed_on() -> None:
+    """Twins of Keras networks ask for Keras' epsilon."""
+    optimizer = adam([torch.nn.Parameter(torch.ones(2, 2))], 0.001, epsilon=1e-7)
 
-
-def test_schedule_rises_and_then_falls() -> None:
-    """The rate grows by equal steps to its full value and then only shrinks."""
-    rates = [warm_up_cosine(step, 20, 4) for step in range(20)]
-
-    assert rates[:5] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
-    assert rates[4:] == sorted(rates[4:], reverse=True)
-    assert rates[12] == pytest.approx(0.5)
-
-
-def test_no_step_of_a_run_is_wasted() -> None:
-    """Every step that is taken has a rate above zero, the first and the last as well."""
-    assert all(warm_up_cosine(step, 9, 2) > 0 for step in range(9))
+    assert optimizer.defaults["eps"] == 1e-7
