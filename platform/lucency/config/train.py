@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from lucency import files
 from lucency.augment import Augmentation
 from lucency.config.node import Node
 from lucency.evaluation.rule import ClinicalRule
+from lucency.evaluation.selection import Selection
 from lucency.learning.losses import losses
 from lucency.learning.optimizers import optimizers
+from lucency.learning.schedules import schedules
 from lucency.models.base import architectures
 from lucency.preprocess import Preprocess
 from lucency.registry import Options
@@ -22,13 +24,13 @@ class Phase(Node):
 
     Attributes:
         train: ``head`` leaves the trunk as it is, its batch-norm statistics included.
-        warm_up: Share of the phase's steps in which the rate rises from zero.
+        schedule: How the rate rises and falls over the phase's steps.
     """
 
     epochs: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]
     train: Literal["head", "all"] = "all"
-    warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    schedule: Annotated[Options, schedules.field()] = schedules.options("cosine")(name="cosine")
 
 
 class Scaling(Node):
@@ -38,14 +40,23 @@ class Scaling(Node):
     Attributes:
         gpu: One GPU a worker (nccl); otherwise CPU (gloo).
         max_failures: How many times dead workers are replaced before the run gives up.
-        loader_processes: Processes a worker decodes and augments in; 0 is the worker itself.
+        loader_threads: Threads of a worker that assemble the next batches; 0 assembles a batch
+            when it is asked for.
+        feeding: ``cache`` decodes the films once, to a file that the workers of a node share;
+            ``stream`` decodes them in every epoch, in tasks of Ray Data. ``auto`` takes the cache
+            where disk and memory hold it.
+        cache: Folder for decoded films on each node; the user's cache folder if none is named.
+        stream_cpus: CPUs of a worker's data tasks, beside ``cpus_per_worker``.
     """
 
     workers: Annotated[int, Field(ge=1)] = 1
     cpus_per_worker: Annotated[float, Field(gt=0)] = 1
     gpu: bool = False
     max_failures: Annotated[int, Field(ge=0)] = 2
-    loader_processes: Annotated[int, Field(ge=0)] = 0
+    loader_threads: Annotated[int, Field(ge=0)] = 1
+    feeding: Literal["auto", "cache", "stream"] = "auto"
+    cache: Path | None = None
+    stream_cpus: Annotated[int, Field(ge=1)] = 1
 
 
 class Recipe(Node):
@@ -54,6 +65,13 @@ class Recipe(Node):
 
     Attributes:
         batch_size: Films a step over all workers together.
+        sampling: ``stratified`` gives every batch the set's share of each class; ``weighted``
+            draws with replacement, each class as often; ``shuffle`` is a plain permutation.
+        stack_imbalance: Allow ``weighted`` together with a loss that answers imbalance too.
+        shuffle_window: About how many films are in free order at a time; between such windows
+            the table's row groups are. A set smaller than this is in free order as a whole.
+        selection: The figure on validation films that ranks epochs; ``auto`` is sensitivity at
+            the rule's specificity floor for two classes, accuracy for more.
         patience: Epochs without a better score before the run stops.
         precision: ``bf16`` computes convolutions in bfloat16 (autocast); weights stay float32.
     """
@@ -65,6 +83,10 @@ class Recipe(Node):
     optimizer: Annotated[Options, optimizers.field()]
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     batch_size: Annotated[int, Field(ge=1)] = 32
+    sampling: Literal["shuffle", "stratified", "weighted"] = "stratified"
+    stack_imbalance: bool = False
+    shuffle_window: Annotated[int, Field(ge=1)] = 16384
+    selection: Selection = "auto"
     patience: Annotated[int, Field(ge=1)] = 5
     precision: Literal["fp32", "bf16"] = "fp32"
     rule: ClinicalRule = ClinicalRule()
@@ -77,6 +99,17 @@ class Recipe(Node):
             raise ValueError(
                 f"batch_size {self.batch_size} can't be divided among "
                 f"{self.scaling.workers} workers: make it a multiple"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _imbalance_is_answered_once(self) -> "Recipe":
+        balances = getattr(self.loss, "balance", False) or self.loss.name == "focal"
+        if self.sampling == "weighted" and balances and not self.stack_imbalance:
+            raise ValueError(
+                f"sampling weighted and loss {self.loss.name!r} both answer the classes' "
+                "imbalance, so rare classes would count twice: take sampling stratified or a loss "
+                "without balance, or set stack_imbalance: true"
             )
         return self
 
@@ -95,6 +128,14 @@ class Recipe(Node):
         return f"{files.digest(plain)[:8]}-{data_digest[:8]}"
 
 
+def _located(value: Path | str) -> Path | str:
+    return value if "://" in str(value) else Path(value)
+
+
+# A path, or the URI of a table that lies elsewhere (``s3://``).
+Location = Annotated[Path | str, AfterValidator(_located)]
+
+
 class TrainConfig(Node):
     """
     A recipe, the table to learn from and the folder for runs.
@@ -103,7 +144,7 @@ class TrainConfig(Node):
         fresh: Throw away what an earlier run of the same name left, and start anew.
     """
 
-    table: Path
+    table: Location
     runs: Path
     fresh: bool = False
     recipe: Recipe

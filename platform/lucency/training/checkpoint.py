@@ -25,14 +25,18 @@ class State:
         phase: Index of the phase of the last finished epoch, whose optimiser state this is.
         model: State dict on the CPU.
         optimizer: State dict, or None before the first epoch.
+        sampler: Where the order of the films goes on: epoch, step in it, digest of the order.
         history: One row an epoch: losses, figures, rate, seconds.
+        logits: Of the validation films after this epoch, n x k in the order of the split.
     """
 
     epoch: int = 0
     phase: int = 0
     model: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] | None = None
+    sampler: dict[str, int | str] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    logits: torch.Tensor | None = None
 
 
 def restore() -> State | None:

@@ -1,5 +1,6 @@
 """The training loop that runs on every worker: phases, epochs, measuring, reporting."""
 
+import resource
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,24 +12,24 @@ import ray.train
 import ray.train.torch
 import torch
 import torch.distributed
-import torch.nn.functional as F
 from torch import nn
 
 from lucency import files, seed
 from lucency.config.train import Phase, Recipe
 from lucency.datasets.table import Table
 from lucency.errors import TrainingError
-from lucency.evaluation import metrics, rule
+from lucency.evaluation import selection
+from lucency.evaluation.selection import SCORE
 from lucency.learning.losses import losses
-from lucency.learning.optimizers import optimizers, warm_up_cosine
-from lucency.models.base import PooledClassifier, architectures
-from lucency.training import checkpoint, data
+from lucency.learning.optimizers import optimizers
+from lucency.learning.schedules import schedules
+from lucency.models.base import Classifier, architectures
+from lucency.training import checkpoint, feeding, order
 from lucency.training.checkpoint import State
-from lucency.training.data import Films
+from lucency.training.order import EpochOrder
 
 PROGRESS = "progress.json"
 HISTORY = "history.json"
-SCORE = "score"
 _PROGRESS_EVERY_S = 0.5
 
 
@@ -54,7 +55,7 @@ def run(settings: dict[str, Any]) -> None:
     job = Job(**settings)
     recipe = Recipe.from_mapping(job.recipe, "recipe")
     context = ray.train.get_context()
-    worker = _Worker(recipe, Table.open(Path(job.table)), Path(job.folder), context)
+    worker = _Worker(recipe, Table.open(job.table), Path(job.folder), context)
     state = worker.state
     first = 0
     for index, phase in enumerate(recipe.phases):
@@ -70,15 +71,6 @@ def stopped(history: list[dict[str, float]], patience: int) -> bool:
     return bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience
 
 
-def score(sensitivity: float, loss: float) -> float:
-    """
-    The one number that Ray ranks checkpoints by: sensitivity at the specificity floor.
-
-    Equal sensitivities are told apart by the loss, in the fifth decimal place.
-    """
-    return sensitivity - 1e-5 * min(loss, 10.0)
-
-
 class _Worker:
     """One rank: its model, its share of the films and what it has learned so far."""
 
@@ -90,13 +82,18 @@ class _Worker:
         self.rank = context.get_world_rank()
         self.world = context.get_world_size()
         self.device = ray.train.torch.get_device()
-        self.train = Films(table, "train", recipe.preprocess, recipe.augmentation, recipe.seed)
-        self.validation = Films(table, "validation", recipe.preprocess, None, recipe.seed)
-        self.positive_share = float(self.train.labels.mean())
+        self.train = feeding.opened(recipe, table, "train", varied=True)
+        self.validation = feeding.opened(recipe, table, "validation", varied=False)
+        self.classes = len(table.classes)
+        counts = np.bincount(self.train.labels, minlength=self.classes)
+        self.shares_k = torch.from_numpy(counts / counts.sum()).float().to(self.device)
         seed.seed_process(recipe.seed)
         torch.manual_seed(seed.derive(recipe.seed, "weights"))
-        self.model: PooledClassifier = architectures.build(
-            recipe.model, in_channels=recipe.preprocess.channels, outputs=1
+        self.model: Classifier = architectures.build(
+            recipe.model,
+            in_channels=recipe.preprocess.channels,
+            outputs=selection.outputs(self.classes),
+            side=recipe.preprocess.size,
         )
         self.state = checkpoint.restore() or State()
         if self.state.model:
@@ -117,12 +114,13 @@ class _Worker:
             began = time.monotonic()
             loss, rate = self._train_epoch(wrapped, optimizer, phase, epoch, epoch - first_epoch)
             train_s = time.monotonic() - began
-            figures = self._measure()
+            figures, logits_nk = self._measure()
             self.state = State(
                 epoch=epoch + 1,
                 phase=index,
                 model=checkpoint.cpu_state(self.model),
                 optimizer=optimizer.state_dict(),
+                sampler=self._order(epoch + 1).position(),
                 history=[
                     *self.state.history,
                     {
@@ -132,8 +130,10 @@ class _Worker:
                         "learning_rate": rate,
                         "images_per_s": len(self.train) / train_s,
                         "seconds": time.monotonic() - began,
+                        "memory_mib": self._peak_memory_mib(),
                     },
                 ],
+                logits=torch.from_numpy(logits_nk).float(),
             )
             self._report()
             if stopped(self.state.history, self.recipe.patience):
@@ -153,23 +153,23 @@ class _Worker:
         model.train()
         if phase.train == "head":
             self.model.features.eval()
-        order = data.EpochOrder(
-            len(self.train), recipe.batch_size, self.rank, self.world, recipe.seed, epoch
-        )
-        steps = len(order) * phase.epochs
+        planned = self._order(epoch)
+        start = planned.start(self.state.sampler)
+        steps = planned.steps * phase.epochs
         total, shown, rate = 0.0, 0.0, 0.0
-        batches = data.loader(self.train, order, recipe.scaling.loader_processes)
-        for step, (inputs, labels, places) in enumerate(batches):
-            done = epoch_of_phase * len(order) + step
-            rate = phase.learning_rate * warm_up_cosine(done, steps, int(phase.warm_up * steps))
+        mine = planned.batches(start, rank=self.rank, world=self.world)
+        for step, (inputs, labels, places) in enumerate(self.train.batches(mine, epoch), start):
+            done = epoch_of_phase * planned.steps + step
+            rate = phase.learning_rate * schedules.build(phase.schedule, done, steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            images_nchw = inputs.to(self.device, memory_format=torch.channels_last)
-            with self._autocast():
-                logits_n = model(images_nchw)[:, 0]
-            loss = losses.build(
-                recipe.loss, logits_n.float(), labels.to(self.device), self.positive_share
+            images_nchw = torch.from_numpy(inputs).to(
+                self.device, memory_format=torch.channels_last
             )
+            with self._autocast():
+                logits_nk = model(images_nchw)
+            labels_n = torch.from_numpy(labels).to(self.device)
+            loss = losses.build(recipe.loss, logits_nk.float(), labels_n, self.shares_k)
             value = float(loss.detach())
             if not np.isfinite(value):
                 raise TrainingError(
@@ -183,38 +183,43 @@ class _Worker:
             total += value
             if self.rank == 0 and time.monotonic() - shown > _PROGRESS_EVERY_S:
                 shown = time.monotonic()
-                self._show(epoch, (step + 1) / len(order), value)
-        return total / len(order), rate
+                self._show(epoch, (step + 1) / planned.steps, value)
+        return total / (planned.steps - start), rate
 
     @torch.inference_mode()
-    def _measure(self) -> dict[str, float]:
-        """Figures over the whole validation split, every film counted once."""
+    def _measure(self) -> tuple[dict[str, float], np.ndarray]:
+        """Figures and logits of the whole validation split, every film counted once."""
         self.model.eval()
-        batches = data.Shard(len(self.validation), self.recipe.batch_size, self.rank, self.world)
+        batches = order.shard(
+            len(self.validation), self.recipe.batch_size, rank=self.rank, world=self.world
+        )
         places: list[np.ndarray] = []
         logits: list[np.ndarray] = []
-        for inputs, _, where in data.loader(
-            self.validation, batches, self.recipe.scaling.loader_processes
-        ):
-            images_nchw = inputs.to(self.device, memory_format=torch.channels_last)
+        for inputs, _, where in self.validation.batches(batches):
+            images_nchw = torch.from_numpy(inputs).to(
+                self.device, memory_format=torch.channels_last
+            )
             with self._autocast():
-                outputs = self.model(images_nchw)[:, 0]
-            places.append(where.numpy())
+                outputs = self.model(images_nchw)
+            places.append(where)
             logits.append(outputs.float().cpu().numpy())
         # A rank without films, where there are more workers than films, still takes part.
         mine = (
             np.concatenate([np.empty(0, dtype=np.int64), *places]),
-            np.concatenate([np.empty(0), *logits]),
+            np.concatenate([np.empty((0, selection.outputs(self.classes))), *logits]),
         )
         parts: list[Any] = [mine]
         if self.world > 1:
             parts = [None] * self.world
             torch.distributed.all_gather_object(parts, mine)
-        return figures(
+        logits_nk = order.merge(parts, len(self.validation))
+        figures = selection.figures(
             self.validation.labels,
-            data.merge(parts, len(self.validation)),
+            logits_nk,
             self.recipe.rule.specificity_floor,
+            self.recipe.selection,
         )
+        return figures, logits_nk
 
     def _report(self) -> None:
         row = self.state.history[-1]
@@ -233,30 +238,24 @@ class _Worker:
         done = int((epoch + share) * len(self.train))
         files.write_json(self.folder / PROGRESS, {"done": done, "loss": loss})
 
+    def _peak_memory_mib(self) -> float:
+        """Of the GPU where there is one, else of this process."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+    def _order(self, epoch: int) -> EpochOrder:
+        recipe = self.recipe
+        return EpochOrder(
+            self.train.split,
+            batch_size=recipe.batch_size,
+            sampling=recipe.sampling,
+            window=recipe.shuffle_window,
+            seed_number=recipe.seed,
+            epoch=epoch,
+        )
+
     def _autocast(self) -> Any:
         if self.recipe.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
-
-
-def figures(
-    labels_n: np.ndarray, logits_n: np.ndarray, specificity_floor: float
-) -> dict[str, float]:
-    """
-    One epoch's figures: loss (nats), AUROC, sensitivity and specificity at probability 0.5,
-    sensitivity at the specificity floor, and the score that ranks the epoch.
-    """
-    scores = torch.from_numpy(logits_n)
-    labels = torch.from_numpy(labels_n.astype(np.float64))
-    loss = float(F.binary_cross_entropy_with_logits(scores, labels))
-    positives = logits_n[labels_n == 1]
-    negatives = logits_n[labels_n == 0]
-    sensitivity = rule.sensitivity_at_specificity(labels_n, logits_n, specificity_floor)
-    return {
-        "validation_loss": loss,
-        "auroc": metrics.auroc(labels_n, logits_n),
-        "sensitivity": float((positives >= 0).mean()),
-        "specificity": float((negatives < 0).mean()),
-        "sensitivity_at_specificity": sensitivity,
-        SCORE: score(sensitivity, loss),
-    }

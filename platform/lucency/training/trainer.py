@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 import ray.train
+import torch
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from safetensors.torch import save_file
@@ -18,14 +20,18 @@ from safetensors.torch import save_file
 from lucency import cluster, files, progress
 from lucency.config.train import Recipe
 from lucency.datasets.table import Table
-from lucency.errors import ConfigError, LucencyError, TrainingError
+from lucency.errors import LucencyError, TrainingError
+from lucency.evaluation import selection
+from lucency.evaluation.selection import SCORE
+from lucency.learning.losses import losses
 from lucency.models.base import architectures, parameters
-from lucency.training import checkpoint, loop
-from lucency.training.loop import SCORE, Job
+from lucency.training import checkpoint, feeding, loop
+from lucency.training.loop import Job
 
 RECORD = "run.json"
 RECIPE = "recipe.yaml"
 WEIGHTS = "model.safetensors"
+LOGITS = "validation_logits.npy"
 
 # glibc gives large activations back to the system after every step and faults them in again;
 # a heap that is kept makes float32 training on CPU 1.3 to 1.8 times as fast.
@@ -66,8 +72,14 @@ class Run:
         rows: list[dict[str, float]] = json.loads((self.folder / loop.HISTORY).read_text())
         return rows
 
+    @property
+    def validation_logits(self) -> np.ndarray:
+        """Of the best epoch, n x k in the order of the validation split."""
+        found: np.ndarray = np.load(self.folder / LOGITS, allow_pickle=False)
+        return found
 
-def fit(recipe: Recipe, table_path: Path, runs: Path, *, fresh: bool = False) -> Run:
+
+def fit(recipe: Recipe, table_path: Path | str, runs: Path, *, fresh: bool = False) -> Run:
     """
     Train, or go on with an interrupted run of the same recipe on the same data.
 
@@ -78,11 +90,7 @@ def fit(recipe: Recipe, table_path: Path, runs: Path, *, fresh: bool = False) ->
         ClusterError: the machine can't hold the workers asked for.
     """
     table = Table.open(table_path)
-    if len(table.classes) != 2:
-        raise ConfigError(
-            f"{str(table.path)!r} has classes {list(table.classes)}; the clinical rule needs two, "
-            "the second one positive"
-        )
+    _refuse_unfit(recipe, len(table.classes))
     folder = runs.absolute() / recipe.identity(table.digest)
     if fresh and folder.exists():
         shutil.rmtree(folder)
@@ -90,23 +98,35 @@ def fit(recipe: Recipe, table_path: Path, runs: Path, *, fresh: bool = False) ->
         progress.say(f"    run {folder.name} is finished already; fresh=true trains it anew")
         return Run.open(folder)
     # Built here once: a wrong network or missing weights must not cost a start of workers.
-    network = architectures.build(recipe.model, in_channels=recipe.preprocess.channels, outputs=1)
+    network = architectures.build(
+        recipe.model,
+        in_channels=recipe.preprocess.channels,
+        outputs=selection.outputs(len(table.classes)),
+        side=recipe.preprocess.size,
+    )
     progress.say(f"    {recipe.model.name}: {parameters(network):,} parameters, run {folder.name}")
     files.write_text(folder / RECIPE, recipe.to_yaml())
     with cluster.connected():
-        scaling = recipe.scaling
-        cluster.require(
-            scaling.workers * scaling.cpus_per_worker, scaling.workers if scaling.gpu else 0
-        )
+        settled = feeding.settled(recipe, table)
+        scaling = settled.scaling
+        cluster.require(feeding.cpus(scaling), scaling.workers if scaling.gpu else 0)
         progress.say(f"    starting {scaling.workers} workers")
         with _watched(folder, recipe, len(table.rows("train"))):
-            _run_workers(recipe, table, folder)
+            _run_workers(settled, table, folder)
     return _finish(folder, recipe, table, parameters(network))
+
+
+def _refuse_unfit(recipe: Recipe, classes: int) -> None:
+    """A loss or a selection for another number of classes must not cost a start of workers."""
+    selection.resolve(recipe.selection, classes)
+    shares_k = torch.full((classes,), 1 / classes)
+    logits_nk = torch.zeros(1, selection.outputs(classes))
+    losses.build(recipe.loss, logits_nk, torch.zeros(1, dtype=torch.int64), shares_k)
 
 
 def _run_workers(recipe: Recipe, table: Table, folder: Path) -> None:
     scaling = recipe.scaling
-    job = Job(recipe=recipe.plain(), table=str(table.path.absolute()), folder=str(folder))
+    job = Job(recipe=recipe.plain(), table=table.source, folder=str(folder))
     trainer = TorchTrainer(
         loop.run,
         train_loop_config=asdict(job),
@@ -181,9 +201,12 @@ def _finish(folder: Path, recipe: Recipe, table: Table, parameter_count: int) ->
     best = max(rows, key=lambda row: row[SCORE])
     state = checkpoint.load(folder / f"epoch_{int(best['epoch']):03d}")
     save_file({key: value.contiguous() for key, value in state.model.items()}, folder / WEIGHTS)
+    assert state.logits is not None, "every checkpoint is written after measuring"
+    with files.atomic_file(folder / LOGITS) as temporary, temporary.open("wb") as stream:
+        np.save(stream, state.logits.numpy())
     record = {
         "run": folder.name,
-        "table": str(table.path.absolute()),
+        "table": table.source,
         "data_digest": table.digest,
         "classes": list(table.classes),
         "parameters": parameter_count,
@@ -227,9 +250,15 @@ def _watch(folder: Path, recipe: Recipe, films: int, ended: threading.Event) -> 
 
 
 def _line(row: dict[str, float], recipe: Recipe) -> str:
-    return (
-        f"    epoch {row['epoch']:.0f}/{recipe.epochs}: loss {row['train_loss']:.4f}, validation "
-        f"{row['validation_loss']:.4f}, AUROC {row['auroc']:.4f}, sensitivity at specificity "
-        f"{recipe.rule.specificity_floor}: {row['sensitivity_at_specificity']:.4f} "
-        f"({row['images_per_s']:.0f} films/s)"
-    )
+    shown = {
+        "loss": row["train_loss"],
+        "validation": row["validation_loss"],
+        "accuracy": row["accuracy"],
+        "AUROC": row["auroc"],
+    }
+    if "sensitivity_at_specificity" in row:
+        floor = recipe.rule.specificity_floor
+        shown[f"sensitivity at specificity {floor}"] = row["sensitivity_at_specificity"]
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in shown.items())
+    rate = f"{row['images_per_s']:.0f} films/s"
+    return f"    epoch {row['epoch']:.0f}/{recipe.epochs}: {figures} ({rate})"

@@ -28,6 +28,8 @@ def test_scaling_does_not_name_the_run(recipe: Recipe) -> None:
         {"batch_size": 8},
         {"loss": "focal"},
         {"augmentation": None},
+        {"sampling": "shuffle"},
+        {"shuffle_window": 999},
         {"phases": [{"epochs": 3, "learning_rate": 0.003}]},
     ],
 )
@@ -83,6 +85,26 @@ def test_value_that_can_not_train_is_refused(
         changed(recipe, **values)
 
     assert str(caught.value).startswith(f"test: {place}: ")
+
+
+@pytest.mark.parametrize(
+    "loss", ["bce", "focal", {"name": "cross_entropy", "balance": True}], ids=str
+)
+def test_imbalance_is_answered_once(recipe: Recipe, loss: Any) -> None:
+    """Weighted sampling with a loss that balances too is refused, unless that is meant."""
+    with pytest.raises(ConfigError, match="both answer the classes' imbalance"):
+        changed(recipe, sampling="weighted", loss=loss)
+
+    assert changed(recipe, sampling="weighted", loss=loss, stack_imbalance=True)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "loss"),
+    [("weighted", {"name": "bce", "balance": False}), ("stratified", "focal"), ("shuffle", "bce")],
+)
+def test_one_answer_to_imbalance_is_taken(recipe: Recipe, sampling: str, loss: Any) -> None:
+    """Sampling or loss may balance, each alone."""
+    assert changed(recipe, sampling=sampling, loss=loss).sampling == sampling
 
 
 def test_config_reads_back_from_its_own_yaml(recipe: Recipe, tmp_path: Path) -> None:
