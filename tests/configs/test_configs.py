@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lucency.config.analyze import AnalyzeConfig
+from lucency.config.compare import CompareConfig
 from lucency.config.evaluate import EvaluateConfig
 from lucency.config.export import ExportConfig
 from lucency.config.leaks import LeaksConfig
@@ -26,6 +28,8 @@ MODELS: dict[str, type[Node]] = {
     "evaluate": EvaluateConfig,
     "promote": PromoteConfig,
     "pipeline": PipelineConfig,
+    "compare": CompareConfig,
+    "analyze": AnalyzeConfig,
 }
 # What a file leaves to the command line, as its header says.
 REQUIRED = {"promote": ["bundle=work/bundle"]}
