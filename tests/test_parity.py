@@ -37,7 +37,7 @@ def test_one_film_has_one_probability(
 
     predictor = Predictor(bundle.path)
     bundled = [predictor.predict_bytes(film).probability for film in films]
-    batched = batch.predict_split(bundle.path, table, "test").probabilities[:6]
+    batched = batch.predict_split(bundle.path, table, "test").probabilities[:6, 1]
     store = tmp_path / "store"
     Store(store).promote(bundle, "a test of parity")
     with serving(Deployment(port=free_port()), store) as url:
