@@ -43,6 +43,17 @@ def test_patients_can_be_left_out(shared: Table, tmp_path: Path) -> None:
     assert not (tmp_path / gate.SHEET).exists()
 
 
+def test_sheet_of_an_earlier_search_is_taken_away(shared: Table, tmp_path: Path) -> None:
+    """A search that finds nothing leaves no pictures of what another one found."""
+    with pytest.raises(LeakFound):
+        gate.refuse_leaks(shared, tmp_path, LeakGate(), {})
+    assert (tmp_path / gate.SHEET).exists()
+
+    gate.refuse_leaks(shared, tmp_path, LeakGate(patients=False), {})
+
+    assert not (tmp_path / gate.SHEET).exists()
+
+
 @pytest.mark.parametrize("wrong", [{"bits": 17}, {"similarity": 0.2}, {"nearly": True}])
 def test_limits_are_checked(wrong: dict[str, object]) -> None:
     """A value that would find all or nothing is refused, and so is a typo."""

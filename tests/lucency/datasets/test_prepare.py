@@ -1,5 +1,7 @@
 """From folders of films to a table and a report, the way a job does it."""
 
+import dataclasses
+import functools
 import json
 import os
 import random
@@ -72,6 +74,44 @@ def test_official_test_films_stay_the_test_films(root: Path, tmp_path: Path) -> 
 
     stored = set(table.images(table.rows("test")))
     assert stored == {path.read_bytes() for path in (root / "test").rglob("*.jpeg")}
+
+
+def test_neighbours_are_strangers(root: Path, tmp_path: Path) -> None:
+    """Classes and patients follow each other as in a shuffled deck, whatever the files' names."""
+    columns = prepared(root, tmp_path / "out").table.columns
+
+    changes = np.count_nonzero(np.diff(columns["label"]))
+    together = np.count_nonzero(columns["patient"][1:] == columns["patient"][:-1])
+    assert changes > 15  # of 59; sorted by name it would be 3
+    assert together < 8  # of 30 pairs
+
+
+def test_failure_after_writing_leaves_nothing(root: Path, tmp_path: Path) -> None:
+    """A film that goes away while the page is drawn costs the table, half-proven ones too."""
+    source = ChestXray(root=root)
+    reads: dict[str, int] = {}
+
+    class Vanishing:
+        classes = source.classes
+
+        def __len__(self) -> int:
+            return len(source)
+
+        def __iter__(self) -> Iterator[Sample]:
+            for sample in source:
+                yield dataclasses.replace(sample, read=functools.partial(self._read, sample))
+
+        def _read(self, sample: Sample) -> bytes:
+            reads[sample.name] = reads.get(sample.name, 0) + 1
+            if reads[sample.name] > 2:
+                raise OSError(5, "gone")
+            return sample.read()
+
+    with pytest.raises(DataError, match="can't be read again"):
+        prepare.prepare(Vanishing(), SplitPlan(), tmp_path / "out", name="chest_xray")
+
+    assert not list((tmp_path / "out").glob("*.parquet"))
+    assert not list((tmp_path / "out").glob(".*"))
 
 
 def test_preparing_twice_gives_the_same_table(root: Path, tmp_path: Path) -> None:
