@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -203,6 +203,10 @@ def _walk(
 
 
 def _model(annotation: Any, raw: Any) -> type[BaseModel] | None:
+    if typing.get_origin(annotation) is Annotated:
+        for extra in annotation.__metadata__:
+            if isinstance(extra, FamilyField):
+                return _model(extra, raw)
     if isinstance(annotation, FamilyField):
         name = raw.get("name") if isinstance(raw, dict) else None
         names = annotation.family.names()
@@ -220,6 +224,8 @@ def _child(annotation: Any, fields: type[BaseModel] | None, part: int | str) -> 
     if isinstance(part, int):
         arguments = typing.get_args(annotation)
         return arguments[0] if arguments else None
+    if typing.get_origin(annotation) is dict:
+        return typing.get_args(annotation)[1]
     if fields is None or part not in fields.model_fields:
         return None
     field = fields.model_fields[part]

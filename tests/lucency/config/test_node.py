@@ -40,6 +40,8 @@ class Drawing(Node):
     steps: tuple[Step, ...] = ()
     frame: Step | None = None
     scale: float = 1
+    stamp: Annotated[Options, shapes.field()] | None = None
+    marks: dict[str, Step] = Field(default_factory=dict)
 
 
 @pytest.fixture
@@ -79,8 +81,8 @@ def test_values_are_frozen(file: Path) -> None:
     [
         (
             "titel=tree",
-            "titel: unknown key, expected one of ['title', 'shape', 'steps', 'frame', 'scale']; "
-            "did you mean 'title'?",
+            "titel: unknown key, expected one of ['title', 'shape', 'steps', 'frame', 'scale', "
+            "'stamp', 'marks']; did you mean 'title'?",
         ),
         (
             "shape.raduis=2",
@@ -97,12 +99,22 @@ def test_values_are_frozen(file: Path) -> None:
         ),
         (
             "zzz=1",
-            "zzz: unknown key, expected one of ['title', 'shape', 'steps', 'frame', 'scale']",
+            "zzz: unknown key, expected one of ['title', 'shape', 'steps', 'frame', 'scale', "
+            "'stamp', 'marks']",
         ),
         (
             "shape=circel",
             "shape.name: found 'circel', expected one of ['circle', 'square']; "
             "did you mean 'circle'?",
+        ),
+        (
+            "stamp={name: circle, raduis: 2}",
+            "stamp.raduis: unknown key, expected one of ['name', 'radius']; did you mean 'radius'?",
+        ),
+        (
+            "marks={door: {lenght: 2, length: 1}}",
+            "marks.door.lenght: unknown key, expected one of ['length', 'note']; "
+            "did you mean 'length'?",
         ),
         ("shape={radius: 1}", "shape: found {'radius': 1}, expected a 'name' among its keys"),
         ("shape=square", "shape.side: missing, a value is required"),
