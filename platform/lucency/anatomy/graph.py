@@ -1,16 +1,16 @@
-"""A network as a graph of steps, each run once on a real tensor."""
+"""A network as a graph that can be run again, step by step."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx, nn
 
+from lucency.anatomy.recording import Recorder, Shape, Step
 from lucency.errors import ConfigError
 
 Tracer = Literal["torch.fx", "torch.export"]
-Shape = tuple[int, ...]
 
 # Subclasses of these that leave the computation as it is (their own start-up, an activation that
 # follows) are one layer; any other subclass is looked into.
@@ -18,39 +18,6 @@ _WHOLE = (nn.Conv2d, nn.Linear, nn.MaxPool2d, nn.AvgPool2d, nn.modules.batchnorm
 
 
 @dataclass(frozen=True)
-class Step:
-    """
-    One layer or one function call.
-
-    Attributes:
-        name: The module's path, or that of the module around a function and the function's name.
-        op: The module's class, or the function's name.
-        module: The layer, where it is one.
-        inputs: Names of the steps whose tensors go in; constants are not among them.
-        arguments: Positional arguments of a function; tensors stand as None.
-        options: Keyword arguments of a function.
-        weight: Shape of the weights that a function gets as an argument.
-        shapes: Of the inputs, with the batch.
-        shape: Of the output, with the batch; None if it is not one tensor.
-        parameters: Numbers to learn that no step before has.
-        new_bytes: Memory that the output takes; 0 in place and for views.
-    """
-
-    name: str
-    node: str
-    op: str
-    module: nn.Module | None
-    inputs: tuple[str, ...]
-    arguments: tuple[Any, ...]
-    options: Mapping[str, Any]
-    weight: Shape | None
-    shapes: tuple[Shape, ...]
-    shape: Shape | None
-    parameters: int
-    new_bytes: int
-
-
-@dataclass
 class Graph:
     """
     A traced network that can be run again.
@@ -63,7 +30,7 @@ class Graph:
     traced: fx.GraphModule
     tracer: Tracer
     why: str
-    steps: list[Step] = field(default_factory=list)
+    steps: tuple[Step, ...]
 
 
 class _Leaves(fx.Tracer):
@@ -97,9 +64,10 @@ def trace(model: nn.Module, shape: Shape) -> Graph:
     model.eval()
     dtype = next((value.dtype for value in model.parameters()), torch.float32)
     example = torch.randn(1, *shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
-    graph = _read(model, example)
-    _run(_Recorder(graph).run, example)
-    return graph
+    traced, tracer, why = _read(model, example)
+    recorder = Recorder(traced)
+    _run(recorder.run, example)
+    return Graph(traced, tracer, why, tuple(recorder.steps))
 
 
 def activations(graph: Graph, images_nchw: Tensor, nodes: set[str]) -> dict[str, Tensor]:
@@ -121,10 +89,10 @@ def _run(network: Callable[[Tensor], Any], example: Tensor) -> None:
         ) from cause
 
 
-def _read(model: nn.Module, example: Tensor) -> Graph:
+def _read(model: nn.Module, example: Tensor) -> tuple[fx.GraphModule, Tracer, str]:
     try:
         tracer = _Leaves()
-        return Graph(fx.GraphModule(model, tracer.trace(model)), "torch.fx", "")
+        return fx.GraphModule(model, tracer.trace(model)), "torch.fx", ""
     # Control flow on values, unpacking, isinstance checks: each fails with another error.
     except Exception as cause:
         why = _first_line(cause)
@@ -137,101 +105,7 @@ def _read(model: nn.Module, example: Tensor) -> Graph:
             f"{_first_line(cause)}. Remove what depends on the values of tensors from its forward"
         ) from cause
     assert isinstance(exported, fx.GraphModule)
-    return Graph(exported, "torch.export", why)
-
-
-class _Recorder(fx.Interpreter):
-    """Runs the graph and writes down each step with its real shapes."""
-
-    def __init__(self, graph: Graph) -> None:
-        super().__init__(graph.traced, garbage_collect_values=True)
-        self.recorded = graph.steps
-        self.counted: set[int] = set()
-        # Tensors that no input reaches: weights, and what is computed from weights alone.
-        self.constants: dict[str, list[nn.Parameter]] = {}
-        self.tensors: set[str] = set()
-        self.names: set[str] = set()
-        self.shapes: dict[str, Shape | None] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        arguments, options = self.fetch_args_kwargs_from_env(n)
-        before = {_memory(value) for value in self._tensors(n)}
-        result = super().run_node(n)
-        shape = tuple(result.shape) if isinstance(result, Tensor) else None
-        self.shapes[n.name] = shape
-        if n.op == "output" or not _has_tensor(result):
-            return result
-        self.tensors.add(n.name)
-        sources = [node for node in n.all_input_nodes if node.name in self.tensors]
-        if n.op != "placeholder" and all(node.name in self.constants for node in sources):
-            own = [result] if isinstance(result, nn.Parameter) else []
-            self.constants[n.name] = own + self._inherited(sources)
-        elif n.op != "placeholder":
-            self._record(n, sources, arguments, options, result, shape, before)
-        return result
-
-    def _inherited(self, sources: list[fx.Node]) -> list[nn.Parameter]:
-        return [value for node in sources for value in self.constants.get(node.name, [])]
-
-    def _record(
-        self,
-        n: fx.Node,
-        sources: list[fx.Node],
-        arguments: tuple[Any, ...],
-        options: dict[str, Any],
-        result: Any,
-        shape: Shape | None,
-        before: set[int],
-    ) -> None:
-        module = self.module.get_submodule(str(n.target)) if n.op == "call_module" else None
-        constants = [node for node in sources if node.name in self.constants]
-        inputs = [node for node in sources if node.name not in self.constants]
-        self.recorded.append(
-            Step(
-                name=self._name(n),
-                node=n.name,
-                op=type(module).__name__ if module is not None else function_name(n.target),
-                module=module,
-                inputs=tuple(node.name for node in inputs),
-                arguments=tuple(None if isinstance(a, Tensor) else a for a in arguments),
-                options={k: None if isinstance(v, Tensor) else v for k, v in options.items()},
-                weight=self.shapes[constants[0].name] if constants else None,
-                shapes=tuple(self.shapes[node.name] or () for node in inputs),
-                shape=shape,
-                parameters=self._parameters(module, self._inherited(constants)),
-                new_bytes=(
-                    result.numel() * result.element_size()
-                    if isinstance(result, Tensor) and _memory(result) not in before
-                    else 0
-                ),
-            )
-        )
-
-    def _tensors(self, n: fx.Node) -> list[Tensor]:
-        found = [self.env.get(node) for node in n.all_input_nodes]
-        return [value for value in found if isinstance(value, Tensor)]
-
-    def _parameters(self, module: nn.Module | None, inherited: list[nn.Parameter]) -> int:
-        found = [*(module.parameters() if module is not None else ()), *inherited]
-        # A layer that is called twice, or weights that two layers share, are learned once.
-        new = {id(value): value.numel() for value in found if id(value) not in self.counted}
-        self.counted |= set(new)
-        return sum(new.values())
-
-    def _name(self, n: fx.Node) -> str:
-        if n.op == "call_module":
-            name = str(n.target)
-        else:
-            stack = n.meta.get("nn_module_stack") or {}
-            owner = str(list(stack.values())[-1][0]) if stack else ""
-            name = f"{owner}.{function_name(n.target)}".strip(".")
-        free = name
-        for number in range(2, len(self.names) + 3):
-            if free not in self.names:
-                break
-            free = f"{name}#{number}"
-        self.names.add(free)
-        return free
+    return exported, "torch.export", why
 
 
 class _Keeper(fx.Interpreter):
@@ -247,22 +121,6 @@ class _Keeper(fx.Interpreter):
         if n.name in self.nodes:
             self.kept[n.name] = result.clone()
         return result
-
-
-def function_name(target: Any) -> str:
-    """``add`` for ``operator.add``, ``x.add`` and ``aten.add.Tensor`` alike."""
-    packet = getattr(target, "overloadpacket", target)
-    return str(getattr(packet, "__name__", packet)).rsplit(".", 1)[-1]
-
-
-def _has_tensor(value: Any) -> bool:
-    if isinstance(value, tuple | list):
-        return any(_has_tensor(each) for each in value)
-    return isinstance(value, Tensor)
-
-
-def _memory(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
 
 
 def _first_line(error: BaseException) -> str:

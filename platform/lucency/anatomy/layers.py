@@ -9,8 +9,9 @@ from torch import nn
 
 from lucency.anatomy import operations as ops
 from lucency.anatomy import receptive
-from lucency.anatomy.graph import Graph, Shape, Step, trace
+from lucency.anatomy.graph import Graph, trace
 from lucency.anatomy.receptive import Sight
+from lucency.anatomy.recording import Shape, Step
 from lucency.anatomy.windows import Window
 
 
@@ -162,12 +163,12 @@ def analyse(model: nn.Module, shape: Shape) -> Anatomy:
         ConfigError: the input does not fit, or the network can't be read.
     """
     graph = trace(model, shape)
-    layers = tuple(_layers(graph, shape))
+    seen = list(_sights(graph))
     return Anatomy(
         input=shape,
-        layers=layers,
+        layers=tuple(_layers(seen, shape)),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        unknown=tuple(dict.fromkeys(unknown for unknown in _unknown(graph))),
+        unknown=tuple(dict.fromkeys(step.op for step, _, known in seen if not known)),
         checked=sum(check_size(step) for step in graph.steps),
         graph=graph,
     )
@@ -185,6 +186,7 @@ def check_size(step: Step) -> bool:
 
 
 def _sights(graph: Graph) -> Iterator[tuple[Step, Sight, bool]]:
+    """Each step with what it sees, and whether that is known."""
     seen: dict[str, Sight] = {
         node.name: receptive.INPUT for node in graph.traced.graph.nodes if node.op == "placeholder"
     }
@@ -197,14 +199,8 @@ def _sights(graph: Graph) -> Iterator[tuple[Step, Sight, bool]]:
         yield step, found, known
 
 
-def _unknown(graph: Graph) -> Iterator[str]:
-    for step, _, known in _sights(graph):
-        if not known:
-            yield step.op
-
-
-def _layers(graph: Graph, shape: Shape) -> Iterator[Layer]:
-    for step, found, _ in _sights(graph):
+def _layers(seen: list[tuple[Step, Sight, bool]], shape: Shape) -> Iterator[Layer]:
+    for step, found, _ in seen:
         if step.shape is None and step.module is None:
             continue  # a tuple of maps: its parts follow
         pair = ops.windows(step)

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from lucency.anatomy.graph import Shape, Step, is_same_padded
+from lucency.anatomy.graph import is_same_padded
+from lucency.anatomy.recording import Shape, Step
 from lucency.anatomy.windows import Window
 
 # Every output value depends on the input value at its own place only.

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from lucency.anatomy import operations as ops
-from lucency.anatomy.graph import Shape, Step
+from lucency.anatomy.recording import Shape, Step
 from lucency.anatomy.windows import Span
 
 Spans = tuple[Span, Span]

@@ -6,6 +6,7 @@ The layout of the page is in ``report.html.j2``.
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -42,6 +43,22 @@ COMPARED_COLUMNS = {"name": "layer"} | {
     f"{key}_{when}": f"{COLUMNS[key]} {when}" for key in _COMPARED for when in ("before", "after")
 }
 Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """
+    Pictures of a network and what they are of.
+
+    Attributes:
+        pictures: PNG by title, in order.
+        film: What the network was shown.
+        films: How many the gradients are averaged over: the film and noisy copies of it.
+    """
+
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    film: str = ""
+    films: int = 1
 
 
 def text(rows: Rows, columns: Mapping[str, str]) -> str:
@@ -140,8 +157,7 @@ def html(
     anatomy: Anatomy | None,
     comparison: Comparison | None,
     chain: Sequence[ChainRow],
-    pictures: Mapping[str, bytes],
-    film: str,
+    shown: Shown,
     settings: str,
 ) -> str:
     """
@@ -149,8 +165,6 @@ def html(
 
     Args:
         weights: Where the weights are from.
-        pictures: PNG by title, in order.
-        film: What the pictures show.
         settings: The resolved configuration, YAML.
     """
     environment = Environment(
@@ -168,9 +182,10 @@ def html(
         tables=_tables(anatomy, comparison, chain),
         pictures={
             name: f"data:image/png;base64,{base64.b64encode(png).decode()}"
-            for name, png in pictures.items()
+            for name, png in shown.pictures.items()
         },
-        film=film,
+        film=shown.film,
+        copies=shown.films - 1,
         settings=settings,
     )
 

@@ -1,5 +1,5 @@
 """
-What a unit really listens to: the gradient of the centre unit of each stage on one film.
+What a unit really listens to: the gradient of the centre unit of each stage on a film.
 
 Luo, Li, Urtasun and Zemel, "Understanding the effective receptive field in deep convolutional
 neural networks", 2016, https://arxiv.org/abs/1701.04128.
@@ -16,6 +16,10 @@ from lucency.anatomy.graph import activations
 from lucency.anatomy.layers import Anatomy, Layer
 
 SHARE = 0.95
+# A single film leaves chance in the gradient; a hundred of them, as in the paper, take minutes.
+MOST_FILMS = 8
+NOISE = 0.1
+_MULTIPLY_ADDS = 6e9
 Plane = npt.NDArray[np.float32]
 
 
@@ -25,7 +29,8 @@ class Effect:
     The sight of the centre unit of one layer.
 
     Attributes:
-        gradient: Of the unit's channels together with respect to each pixel, absolute, h x w.
+        gradient: Of the unit's channels together with respect to each pixel, absolute, mean
+            over the films, h x w.
         box: First and last row, first and last column that the unit can see at all.
         size: Side in pixels of the smallest square around the centre of the box that holds
             95 % of the gradient inside the film.
@@ -53,25 +58,57 @@ def stages(anatomy: Anatomy, most: int = 6) -> list[Layer]:
     return [found[place] for place in dict.fromkeys(places.tolist())]
 
 
+def films(anatomy: Anatomy, image_chw: Tensor) -> list[Tensor]:
+    """
+    A film and copies of it with noise of a tenth of its range, as many as are seen in a second.
+    """
+    affordable = int(_MULTIPLY_ADDS / max(anatomy.multiply_adds, 1))
+    count = min(max(affordable, 1), MOST_FILMS)
+    deviation = NOISE * float(image_chw.max() - image_chw.min())
+    chance = torch.Generator().manual_seed(0)
+    noise = [torch.randn(image_chw.shape, generator=chance) for _ in range(count - 1)]
+    return [image_chw, *(image_chw + deviation * each for each in noise)]
+
+
 def effects(
-    anatomy: Anatomy, image_chw: Tensor, layers: list[Layer]
+    anatomy: Anatomy, films_chw: list[Tensor], layers: list[Layer]
 ) -> tuple[list[Tensor], list[Effect]]:
-    """Maps c x h x w of some layers, and what the centre unit of each of them sees."""
-    image = image_chw[None].clone().requires_grad_()
-    maps, found = [], []
+    """Maps c x h x w of some layers on the first film, and what the centre units of them see."""
+    units = [_centre(layer) for layer in layers]
+    maps, planes = _looked(anatomy, films_chw[0], layers, units)
+    # One at a time: a graph from torch.export has its batch of one inside.
+    for film_chw in films_chw[1:]:
+        _, more = _looked(anatomy, film_chw, layers, units)
+        planes = [plane + each for plane, each in zip(planes, more, strict=True)]
+    found = [
+        _effect(anatomy, layer, plane / np.float32(len(films_chw)), unit)
+        for layer, plane, unit in zip(layers, planes, units, strict=True)
+    ]
+    return maps, found
+
+
+def _centre(layer: Layer) -> tuple[int, int]:
+    assert layer.map_size is not None
+    return layer.map_size[0] // 2, layer.map_size[1] // 2
+
+
+def _looked(
+    anatomy: Anatomy, film_chw: Tensor, layers: list[Layer], units: list[tuple[int, int]]
+) -> tuple[list[Tensor], list[Plane]]:
+    """Maps on one film, and the absolute gradient of one unit of each, summed over colours."""
+    image = film_chw[None].clone().requires_grad_()
+    maps, planes = [], []
     with torch.enable_grad():
         # A network may begin in place, which a leaf that wants its gradient forbids.
         kept = activations(anatomy.graph, image * 1.0, {layer.node for layer in layers})
-        for layer in layers:
+        for layer, (row, column) in zip(layers, units, strict=True):
             assert layer.sight.axes is not None
             output = kept[layer.node].movedim(layer.sight.axes, (-2, -1))
-            row, column = (size // 2 for size in output.shape[-2:])
             unit = output[..., row, column].sum()
             (gradient,) = torch.autograd.grad(unit, image, retain_graph=True)
-            plane = gradient[0].abs().sum(0).numpy()
             maps.append(output[0].detach())
-            found.append(_effect(anatomy, layer, plane, (row, column)))
-    return maps, found
+            planes.append(gradient[0].abs().sum(0).numpy())
+    return maps, planes
 
 
 def _effect(anatomy: Anatomy, layer: Layer, plane: Plane, unit: tuple[int, int]) -> Effect:

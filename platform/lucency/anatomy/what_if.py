@@ -12,7 +12,8 @@ from torch import nn
 from lucency.anatomy.layers import Anatomy, Layer, analyse
 from lucency.errors import ConfigError
 
-Pair = Annotated[int, Field(ge=0)] | tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+Size = Annotated[int, Field(ge=1)]
+Padding = Annotated[int, Field(ge=0)]
 
 
 class Change(BaseModel):
@@ -20,10 +21,10 @@ class Change(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kernel_size: Pair | None = None
-    stride: Pair | None = None
-    padding: Pair | None = None
-    dilation: Pair | None = None
+    kernel_size: Size | tuple[Size, Size] | None = None
+    stride: Size | tuple[Size, Size] | None = None
+    padding: Padding | tuple[Padding, Padding] | None = None
+    dilation: Size | tuple[Size, Size] | None = None
 
     def settings(self) -> dict[str, Any]:
         """What is given."""

@@ -4,13 +4,12 @@ from bisect import bisect_left
 from collections import OrderedDict
 from typing import Annotated
 
-import timm
 import torch
-import torchvision
 from pydantic import Field
 from torch import Tensor, nn
 
 from lucency.errors import ConfigError
+from lucency.models import libraries
 from lucency.models import weights as published
 from lucency.models.base import Facts, PooledClassifier, PooledHead, Start, architecture, too_small
 from lucency.models.weights import Library, Normalisation
@@ -114,6 +113,7 @@ def _spelled(timm: str | None, torchvision: str | None) -> tuple[Library, str]:
 
 
 def _from_timm(name: str, in_channels: int) -> nn.Module:
+    timm = libraries.timm()
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('_')[0]}*")[:5]
         raise ConfigError(f"timm knows no network {name!r}; names alike: {near}")
@@ -125,11 +125,12 @@ def _from_timm(name: str, in_channels: int) -> nn.Module:
 
 
 def _from_torchvision(name: str, in_channels: int) -> nn.Module:
-    if name not in torchvision.models.list_models(module=torchvision.models):
+    models = libraries.torchvision().models
+    if name not in models.list_models(module=models):
         raise ConfigError(
             f"torchvision knows no classifier {name!r}; see torchvision.models.list_models()"
         )
-    network = torchvision.models.get_model(name, weights=None)
+    network = models.get_model(name, weights=None)
     published.adapt_first_convolution(network, in_channels)
     if isinstance(getattr(network, "features", None), nn.Module):
         # DenseNet applies its last activation outside of ``features``.

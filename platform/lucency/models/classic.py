@@ -3,11 +3,10 @@
 from functools import partial
 from typing import Annotated, Literal
 
-import torchvision
 from pydantic import Field
 from torch import Tensor, nn
-from torchvision.models import vgg
 
+from lucency.models import libraries
 from lucency.models import weights as published
 from lucency.models.base import Classifier, Facts, Start, architecture, surviving_side
 
@@ -110,7 +109,7 @@ class AlexNet(Classifier):
         weights: str = "none",
         dropout: Dropout = 0.5,
     ) -> None:
-        network = torchvision.models.alexnet(weights=None)
+        network = libraries.torchvision().models.alexnet(weights=None)
         surviving_side("alexnet", network.features, side)
         published.adapt_first_convolution(network.features, in_channels)
         dense = nn.Sequential(
@@ -157,6 +156,7 @@ class VGG(Classifier):
         weights: str = "none",
         dropout: Dropout = 0.5,
     ) -> None:
+        vgg = libraries.torchvision().models.vgg
         features = vgg.make_layers(vgg.cfgs[_VGG[depth]], batch_norm=batch_norm)
         surviving_side(f"vgg{depth}", features, side)
         published.adapt_first_convolution(features, in_channels)

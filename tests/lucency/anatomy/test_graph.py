@@ -1,23 +1,12 @@
-"""Reading a network's graph: which tracer, which steps, whose parameters, whose memory."""
+"""Reading a network's graph: which tracer reads it, and what it gives when run again."""
 
 import pytest
 import torch
 from torch import nn
 
-from lucency.anatomy.graph import activations, function_name, trace
+from lucency.anatomy.graph import activations, trace
 from lucency.errors import ConfigError
 from tests.lucency.anatomy import networks
-
-
-def test_steps_have_the_names_of_their_layers() -> None:
-    """A layer's row has its path; a function has that of the module around it, and a number."""
-    graph = trace(nn.Sequential(networks.Residual(), nn.ReLU()), (2, 16, 16))
-
-    names = [step.name for step in graph.steps]
-    assert graph.tracer == "torch.fx"
-    assert names == [
-        "0.stem", "0.relu", "0.one", "0.two", "0.short", "0.add", "0.relu#2", "1",
-    ]  # fmt: skip
 
 
 @pytest.mark.slow
@@ -51,32 +40,6 @@ def test_input_that_does_not_fit_is_one_line(shape: tuple[int, int, int]) -> Non
     assert "\n" not in str(caught.value)
 
 
-def test_shared_weights_are_learned_once() -> None:
-    """A layer that is called twice has its parameters in the first row only."""
-    layer = nn.Conv2d(2, 2, 3, padding=1)
-
-    graph = trace(nn.Sequential(layer, nn.ReLU(), layer), (2, 8, 8))
-
-    assert [step.parameters for step in graph.steps] == [38, 0, 0]
-
-
-def test_loose_parameters_count_where_they_are_used() -> None:
-    """A scale that is no layer belongs to the step that multiplies with it."""
-    graph = trace(networks.ChannelsLast(), (2, 16, 16))
-
-    found = {step.name: step.parameters for step in graph.steps if step.parameters}
-    assert found == {"conv": 132, "norm": 8, "mix": 20, "mul": 4}
-
-
-def test_in_place_and_views_take_no_memory() -> None:
-    """An activation in place and a flattening share memory with what they were given."""
-    network = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.ReLU())
-
-    graph = trace(network, (2, 8, 8))
-
-    assert [step.new_bytes for step in graph.steps] == [4 * 36 * 4, 0, 0, 4 * 36 * 4]
-
-
 def test_activations_are_copied_before_they_are_changed() -> None:
     """A convolution's output is kept as it was, though the next layer works in place on it."""
     network = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(inplace=True))
@@ -86,10 +49,3 @@ def test_activations_are_copied_before_they_are_changed() -> None:
     kept = activations(graph, images, {graph.steps[0].node})
 
     torch.testing.assert_close(kept[graph.steps[0].node], network[0](images))
-
-
-def test_functions_have_one_name_in_all_spellings() -> None:
-    """Functions, methods and aten overloads are told by the same word."""
-    assert function_name(torch.nn.functional.max_pool2d) == "max_pool2d"
-    assert function_name(torch.ops.aten.max_pool2d.default) == "max_pool2d"
-    assert function_name("mean") == "mean"

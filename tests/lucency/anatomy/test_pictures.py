@@ -65,20 +65,38 @@ def test_network_without_convolutions_has_no_filters() -> None:
 def test_feature_maps_have_one_row_a_stage(anatomy: Anatomy) -> None:
     """Each stage adds a row as high as the others; a dead map is gray, not noise."""
     found = stages(anatomy)
-    maps, _ = effects(anatomy, torch.rand(1, 64, 64), found)
+    maps, _ = effects(anatomy, [torch.rand(1, 64, 64)], found)
     rows = list(zip(found, maps, strict=True))
 
-    heights = [len(pixels(pictures.feature_maps(FILM, rows[:n], "made"))) for n in (1, 2, 3)]
+    heights = [len(pixels(pictures.feature_maps(rows[:n], "made"))) for n in (1, 2, 3)]
 
     assert len(found) >= 3
     assert heights[1] - heights[0] == pytest.approx(heights[2] - heights[1], abs=2)
 
 
 def test_sights_are_drawn_on_the_film(anatomy: Anatomy) -> None:
-    """One panel for all boxes and one a stage, warm where the gradient is."""
-    _, found = effects(anatomy, torch.rand(1, 64, 64), stages(anatomy))
+    """One panel for all boxes and one a stage, in rows of four, warm where the gradient is."""
+    _, found = effects(anatomy, [torch.rand(1, 64, 64)], stages(anatomy))
 
-    shown = pixels(pictures.sights(FILM, found, "made")).astype(int)
+    three, four = (
+        pixels(pictures.sights(FILM, some, "made")).astype(int)
+        for some in (found[:3], [*found[:3], found[0]])
+    )
 
-    assert shown.shape[1] > shown.shape[0] * 2
-    assert ((shown[..., 0] - shown[..., 2]) > 60).sum() > 50
+    assert ((three[..., 0] - three[..., 2]) > 60).sum() > 50
+    assert three.shape[1] == four.shape[1]
+    assert len(four) - len(three) == pytest.approx(len(three) - 40, abs=10)
+
+
+def test_cold_film_stays_as_it_is(anatomy: Anatomy) -> None:
+    """Outside of what a unit can see no pixel of the film is coloured."""
+    stage = stages(anatomy)[0]
+    _, (found,) = effects(anatomy, [torch.rand(1, 64, 64)], [stage])
+
+    warmed = pictures._warmed(FILM, found)
+
+    (top, bottom), (left, right) = found.box
+    outside = np.ones((64, 64), bool)
+    outside[top : bottom + 1, left : right + 1] = False
+    np.testing.assert_array_equal(warmed[outside], np.repeat(FILM[outside][:, None], 3, 1))
+    assert np.ptp(warmed[~outside], axis=1).max() > 0.3

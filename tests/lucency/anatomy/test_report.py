@@ -21,8 +21,7 @@ def page() -> str:
         anatomy=before,
         comparison=compare(model, before, {"two": Change(kernel_size=3, padding=1)}),
         chain=chain(16, (Link(kernel_size=3, channels=2),), 1),
-        pictures={"filters": b"PNG"},
-        film="A drawn film",
+        shown=report.Shown({"filters": b"PNG"}, "A drawn film", 8),
         settings="model: net",
     )
 

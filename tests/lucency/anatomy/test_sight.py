@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lucency.anatomy.layers import analyse
-from lucency.anatomy.sight import effects, stages
+from lucency.anatomy.sight import effects, films, stages
 from tests.lucency.anatomy import networks
 
 
@@ -24,7 +24,7 @@ def test_effective_field_is_smaller_than_the_theoretical_one() -> None:
     """
     anatomy = analyse(deep(), (1, 64, 64))
 
-    _, (found,) = effects(anatomy, torch.ones(1, 64, 64), [anatomy.maps[-1]])
+    _, (found,) = effects(anatomy, [torch.ones(1, 64, 64)], [anatomy.maps[-1]])
 
     assert found.layer.receptive_field == (21, 21)
     assert found.box == ((22, 42), (22, 42))
@@ -41,7 +41,7 @@ def test_first_layer_hears_all_that_it_sees() -> None:
     nn.init.constant_(network.weight, 1.0)
     anatomy = analyse(network, (1, 16, 16))
 
-    _, (found,) = effects(anatomy, torch.ones(1, 16, 16), list(anatomy.maps))
+    _, (found,) = effects(anatomy, [torch.ones(1, 16, 16)], list(anatomy.maps))
 
     assert found.size == 5
     assert (found.gradient > 0).sum() == 25
@@ -52,7 +52,7 @@ def test_channels_last_maps_are_measured_in_space() -> None:
     anatomy = analyse(networks.ChannelsLast(), (2, 32, 32))
     rows = [layer for layer in anatomy.maps if layer.kind == "Linear"]
 
-    _, (found,) = effects(anatomy, torch.randn(2, 32, 32), rows)
+    _, (found,) = effects(anatomy, [torch.randn(2, 32, 32)], rows)
 
     assert found.box == ((16, 19), (16, 19))
     assert (found.gradient[16:20, 16:20] > 0).all()
@@ -77,3 +77,33 @@ def test_network_of_one_size_shows_its_convolutions() -> None:
     found = stages(analyse(deep(), (1, 16, 16)), most=4)
 
     assert [layer.name for layer in found] == ["0", "3", "6", "9"]
+
+
+def test_cheap_networks_see_more_films() -> None:
+    """The film itself comes first; noisy copies follow, fewer where a network is expensive."""
+    film = torch.rand(1, 64, 64)
+    cheap = films(analyse(deep(), (1, 64, 64)), film)
+    wide = nn.Sequential(*[nn.Conv2d(size, 256, 3) for size in (1, 256)])
+    dear = films(analyse(wide, (1, 64, 64)), film)
+
+    assert len(cheap) == 8
+    assert len(dear) == 2
+    assert torch.equal(cheap[0], film)
+    span = float(film.max() - film.min())
+    for copy in cheap[1:]:
+        np.testing.assert_allclose(float((copy - film).std()), 0.1 * span, rtol=0.1)
+    assert not torch.equal(cheap[1], cheap[2])
+
+
+def test_effect_is_the_mean_over_the_films() -> None:
+    """Two films give the mean of what each of them gives; maps are those of the first."""
+    network = nn.Sequential(nn.Conv2d(1, 4, 5), nn.Tanh(), nn.Conv2d(4, 2, 3))
+    anatomy = analyse(network, (1, 16, 16))
+    layers, (one, two) = [anatomy.maps[-1]], torch.randn(2, 1, 16, 16)
+
+    maps, (both,) = effects(anatomy, [one, two], layers)
+
+    alone = [effects(anatomy, [each], layers) for each in (one, two)]
+    expected = (alone[0][1][0].gradient + alone[1][1][0].gradient) / 2
+    np.testing.assert_allclose(both.gradient, expected, rtol=1e-5)
+    torch.testing.assert_close(maps[0], alone[0][0][0])

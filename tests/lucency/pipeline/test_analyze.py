@@ -6,16 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from lucency import files, images
+from lucency import images
 from lucency.config.analyze import AnalyzeConfig
-from lucency.config.train import Recipe
-from lucency.errors import ConfigError, LucencyError, TrainingError
-from lucency.models.base import Classifier, parameters
-from lucency.pipeline import analyze as module
+from lucency.errors import LucencyError
 from lucency.pipeline.analyze import analyze
-from lucency.training import trainer
 
 SMALL = {"name": "small", "width": 4, "blocks": 2}
 
@@ -24,17 +19,6 @@ def config(output: Path, **values: Any) -> AnalyzeConfig:
     """A small network unless something else is given."""
     subject = {} if {"model", "run", "chain"} & set(values) else {"model": SMALL}
     return AnalyzeConfig.from_mapping({"output": str(output), **subject, **values}, "test")
-
-
-@pytest.fixture
-def run(tmp_path: Path, recipe: Recipe, network: Classifier) -> Path:
-    """A finished run of the shared small network, whose first filters are known."""
-    folder = tmp_path / "runs" / "made"
-    state = {key: value.clone() for key, value in network.state_dict().items()}
-    files.write_text(folder / trainer.RECIPE, recipe.to_yaml())
-    files.write_json(folder / trainer.RECORD, {"classes": ["NORMAL", "PNEUMONIA"]})
-    save_file(state, folder / trainer.WEIGHTS)
-    return folder
 
 
 def test_result_has_what_a_program_needs(tmp_path: Path) -> None:
@@ -72,42 +56,6 @@ def test_film_decides_the_maps(tmp_path: Path, film: bytes) -> None:
     drawn, given = (tmp_path / name / "feature_maps.png" for name in ("drawn", "given"))
     assert drawn.read_bytes() != given.read_bytes()
     assert "Film film.jpeg" in (tmp_path / "given" / "report.html").read_text()
-
-
-def test_run_is_shown_with_its_own_weights(tmp_path: Path, run: Path, network: Classifier) -> None:
-    """Network, input and filters come from the run's folder, and the page says so."""
-    torch.manual_seed(5)
-    result = analyze(config(tmp_path / "out", run=str(run)))
-
-    assert result["parameters"] == parameters(network)
-    assert result["input"] == [1, 32, 32]
-    assert result["weights"] == "of the finished run made"
-    loaded = module._finished(run).model.state_dict()
-    for key, value in network.state_dict().items():
-        torch.testing.assert_close(loaded[key], value)
-
-
-def test_names_of_a_run_are_those_of_the_trainer() -> None:
-    """The files that are looked for are the files that training leaves."""
-    here = (module._RECIPE, module._RECORD, module._WEIGHTS)
-
-    assert here == (trainer.RECIPE, trainer.RECORD, trainer.WEIGHTS)
-
-
-def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    """An empty folder, or a bundle, is told what to give instead."""
-    with pytest.raises(TrainingError, match="not a finished run"):
-        analyze(config(tmp_path, run=str(tmp_path)))
-
-
-def test_weights_of_another_network_are_refused(tmp_path: Path, run: Path) -> None:
-    """A weights file that does not fit its recipe is not half loaded."""
-    save_file({"other": torch.zeros(1)}, run / trainer.WEIGHTS)
-
-    with pytest.raises(TrainingError, match="does not hold the weights of the recipe") as caught:
-        analyze(config(tmp_path, run=str(run)))
-
-    assert "\n" not in str(caught.value)
 
 
 def test_change_is_shown_side_by_side(tmp_path: Path) -> None:
@@ -156,7 +104,16 @@ def test_mistakes_are_answered_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_size_that_no_preprocessing_takes_is_refused(tmp_path: Path) -> None:
-    """The platform's smallest side holds here too."""
-    with pytest.raises(ConfigError, match="size"):
-        analyze(config(tmp_path, size=8))
+def test_threads_are_as_before(tmp_path: Path) -> None:
+    """One thread is enough for one film; who called gets theirs back, after a refusal too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        analyze(config(tmp_path, pictures=False, size=32))
+        with pytest.raises(LucencyError):
+            analyze(config(tmp_path, size=64, film="nowhere.png"))
+        after = torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+    assert after == 3
