@@ -1,21 +1,27 @@
 """What ``jobs/train.py`` may be told."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from lucency import files
 from lucency.augment import Augmentation
 from lucency.config.node import Node
+from lucency.errors import ConfigError
 from lucency.evaluation.rule import ClinicalRule
 from lucency.evaluation.selection import Selection
 from lucency.learning.losses import losses
 from lucency.learning.optimizers import optimizers
 from lucency.learning.schedules import schedules
+from lucency.models import backbone
 from lucency.models.base import architectures
+from lucency.models.weights import Normalisation
 from lucency.preprocess import Preprocess
 from lucency.registry import Options
+
+Model = Annotated[Options, architectures.field()]
 
 
 class Phase(Node):
@@ -64,6 +70,8 @@ class Recipe(Node):
     Everything that decides what is learned, and ``scaling``, which must not.
 
     Attributes:
+        preprocess: ``mean`` and ``std`` may be the word ``weights``: the numbers that the model's
+            published weights were trained with take its place at once.
         batch_size: Films a step over all workers together.
         sampling: ``stratified`` gives every batch the set's share of each class; ``weighted``
             draws with replacement, each class as often; ``shuffle`` is a plain permutation.
@@ -78,7 +86,7 @@ class Recipe(Node):
 
     preprocess: Preprocess
     augmentation: Augmentation | None = Augmentation()
-    model: Annotated[Options, architectures.field()]
+    model: Model
     loss: Annotated[Options, losses.field()]
     optimizer: Annotated[Options, optimizers.field()]
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
@@ -92,6 +100,24 @@ class Recipe(Node):
     rule: ClinicalRule = ClinicalRule()
     seed: Annotated[int, Field(ge=0)] = 0
     scaling: Scaling = Scaling()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _normalised_as_the_weights_were(cls, raw: Any) -> Any:
+        preprocess = raw.get("preprocess") if isinstance(raw, Mapping) else None
+        if not isinstance(preprocess, Mapping):
+            return raw
+        words = [preprocess.get(key) == "weights" for key in ("mean", "std")]
+        if not any(words):
+            return raw
+        if not all(words):
+            raise ValueError(
+                "preprocess: weights stands for mean and std together, here one of them is "
+                f"{preprocess.get('std' if words[0] else 'mean')!r}: write weights, or numbers, "
+                "for both"
+            )
+        mean, std = _normalisation(raw.get("model"), 1 if _gray(preprocess) else 3)
+        return {**raw, "preprocess": {**preprocess, "mean": mean, "std": std}}
 
     @model_validator(mode="after")
     def _batch_divides(self) -> "Recipe":
@@ -126,6 +152,39 @@ class Recipe(Node):
         """
         plain = {key: value for key, value in self.plain().items() if key != "scaling"}
         return f"{files.digest(plain)[:8]}-{data_digest[:8]}"
+
+
+def _gray(preprocess: Mapping[str, Any]) -> bool:
+    return bool(preprocess.get("color", Preprocess.model_fields["color"].default) == "L")
+
+
+def _normalisation(model: Any, channels: int) -> Normalisation:
+    """Numbers, so that a run's name, its bundle and what serves it hold no word to look up."""
+    try:
+        options: Options = TypeAdapter(Model).validate_python(model)
+    except ValidationError:
+        # The model's own error is reported when the recipe is checked; a second one here, about
+        # a word that is right, would only lead astray.
+        return (0.0,) * channels, (1.0,) * channels
+    try:
+        found = backbone.normalisation(options, channels)
+    except ConfigError as cause:
+        raise ValueError(str(cause)) from cause
+    if found is None:
+        raise ValueError(
+            f"preprocess: mean and std are weights, but {_without_record(options)}: write "
+            f"numbers, one a channel, such as mean: {[0.5] * channels}, std: {[0.25] * channels}"
+        )
+    return found
+
+
+def _without_record(options: Options) -> str:
+    weights = options.keywords().get("weights")
+    if weights is None:
+        return f"model {options.name!r} has no published weights"
+    if weights == "none":
+        return f"model {options.name!r} starts from scratch (weights: none)"
+    return f"no normalisation is recorded for weights {weights!r} of model {options.name!r}"
 
 
 def _located(value: Path | str) -> Path | str:

@@ -8,14 +8,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import huggingface_hub
-import timm
 import torch
-import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lucency.errors import WeightsError
+from lucency.models import libraries
 
 Library = Literal["timm", "torchvision"]
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
@@ -68,12 +67,15 @@ def normalisation(library: Library, network: str, in_channels: int = 3) -> Norma
     the library has no record.
     """
     if library == "timm":
-        record = timm.get_pretrained_cfg(network)
+        record = libraries.timm().get_pretrained_cfg(network)
         if record is None or not record.has_weights:
             return None
         mean, std = record.mean, record.std
     else:
-        transform = torchvision.models.get_model_weights(network).DEFAULT.transforms()
+        models = libraries.torchvision().models
+        if network not in models.list_models(module=models):
+            return None
+        transform = models.get_model_weights(network).DEFAULT.transforms()
         mean, std = transform.mean, transform.std
     if in_channels == 1:
         mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
@@ -153,12 +155,12 @@ def _published(library: Library, network: str) -> tuple[list[str], str | None]:
     """Names of files that torch hub would keep, best weights first, and a hub repository."""
     urls: list[str]
     if library == "torchvision":
-        choices = torchvision.models.get_model_weights(network)
+        choices = libraries.torchvision().models.get_model_weights(network)
         best = choices.DEFAULT
         urls = [each.url for each in sorted(choices, key=lambda each: each is not best)]
         repository = None
     else:
-        record = timm.get_pretrained_cfg(network)
+        record = libraries.timm().get_pretrained_cfg(network)
         urls = [record.url] if record and isinstance(record.url, str) else []
         repository = record.hf_hub_id if record else None
     return [PurePosixPath(urlsplit(url).path).name for url in urls if url], repository

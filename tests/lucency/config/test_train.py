@@ -117,3 +117,89 @@ def test_config_reads_back_from_its_own_yaml(recipe: Recipe, tmp_path: Path) -> 
 
     assert again == config
     assert again.digest == config.digest
+
+
+LITE0 = {"name": "backbone", "timm": "tf_efficientnet_lite0", "weights": "package"}
+
+
+def normalised_by(mean: Any, std: Any, model: Any, color: str = "L") -> dict[str, Any]:
+    """What a recipe says of a film's numbers and of the network."""
+    return {
+        "preprocess": {"size": 32, "color": color, "mean": mean, "std": std},
+        "model": model,
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "color", "mean", "std"),
+    [
+        (LITE0, "L", (0.5,), (0.5,)),
+        (LITE0, "RGB", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        (
+            {"name": "backbone", "torchvision": "resnet18", "weights": "cache"},
+            "RGB",
+            (0.485, 0.456, 0.406),
+            (0.229, 0.224, 0.225),
+        ),
+        ({"name": "vgg16", "weights": "cache"}, "L", (0.449,), (0.226,)),
+    ],
+)
+def test_weights_say_how_films_are_normalised(
+    recipe: Recipe, model: Any, color: str, mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    """The word ``weights`` becomes the numbers of the weights' record, one a channel."""
+    found = changed(recipe, **normalised_by("weights", "weights", model, color)).preprocess
+
+    assert found.mean == pytest.approx(mean)
+    assert found.std == pytest.approx(std)
+
+
+def test_numbers_and_the_word_for_them_are_one_recipe(recipe: Recipe) -> None:
+    """A run is named by the numbers, so it goes on whichever way they were written."""
+    word = changed(recipe, **normalised_by("weights", "weights", LITE0))
+    numbers = changed(recipe, **normalised_by([0.5], [0.5], LITE0))
+
+    assert word.plain() == numbers.plain()
+    assert word.identity("a" * 64) == numbers.identity("a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("small", "model 'small' has no published weights"),
+        ("vgg16", "model 'vgg16' starts from scratch (weights: none)"),
+        (
+            {"name": "backbone", "torchvision": "raft_large", "weights": "cache"},
+            "no normalisation is recorded for weights 'cache' of model 'backbone'",
+        ),
+        (
+            {"name": "backbone", "timm": "resnet_eighteen", "weights": "cache"},
+            "no normalisation is recorded for weights 'cache' of model 'backbone'",
+        ),
+        ({"name": "backbone", "weights": "cache"}, "give exactly one of timm and torchvision"),
+    ],
+)
+def test_weights_without_a_record_are_refused(recipe: Recipe, model: Any, reason: str) -> None:
+    """Nothing is guessed: the message says why there are no numbers, and which to write."""
+    with pytest.raises(ConfigError) as caught:
+        changed(recipe, **normalised_by("weights", "weights", model, "RGB"))
+
+    assert reason in str(caught.value)
+    if "exactly one" not in reason:
+        assert "such as mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25]" in str(caught.value)
+
+
+@pytest.mark.parametrize(("mean", "std"), [("weights", [0.25]), ([0.5], "weights")])
+def test_weights_give_mean_and_deviation_together(recipe: Recipe, mean: Any, std: Any) -> None:
+    """One from the record and the other by hand would normalise like nothing that was trained."""
+    with pytest.raises(ConfigError, match="weights stands for mean and std together, here one"):
+        changed(recipe, **normalised_by(mean, std, LITE0))
+
+
+def test_wrong_model_is_the_only_error(recipe: Recipe) -> None:
+    """A typing error in the model is not followed by one about the word that is right."""
+    with pytest.raises(ConfigError) as caught:
+        changed(recipe, **normalised_by("weights", "weights", {**LITE0, "tim": "x"}))
+
+    assert str(caught.value).startswith("test: model.tim: unknown key")
+    assert "preprocess" not in str(caught.value)
