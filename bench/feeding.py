@@ -1,12 +1,14 @@
 """
 How films reach the training step: memory of streaming, images per CPU second, reading of tables.
 
-    python bench/feeding.py [--films 1000] [--arrays work/mnist/data work/cifar10/data]
+    python bench/feeding.py [--films 3000] [--arrays work/mnist/data work/cifar10/data]
 
-Streams tables of N, 2N and 8N drawn films, each in a fresh process, and takes the peak of memory
-(proportional set size) over all processes of the run, Ray's own among them. Then epochs from the
-cache, the stream and a torch DataLoader in turns, and CPU time of all processes that worked.
-``--arrays`` decodes prepared tables of one size whole. Every bar is printed as reached or missed.
+Memory: tables of N, 2N and 8N drawn films are streamed, each in a fresh process, and the
+proportional set size of all processes of the run is added up four times a second, Ray's own among
+them. N is large enough to fill what is bounded: the object store's pages, the worker processes.
+Speed: cache, torch DataLoader and stream, each in a process of its own, feed epochs in turns; CPU
+time of the stream is that of all processes below its own. ``--arrays`` decodes the training and
+validation films of prepared tables whole. Every bar is printed as reached or missed.
 """
 
 import lucency.environment  # noqa: F401, I001 (before anything that imports ray)
@@ -20,7 +22,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,59 +36,62 @@ from lucency.augment import Augmentation
 from lucency.datasets import table
 from lucency.datasets.phantom import Phantom
 from lucency.datasets.table import Row, Table
+from lucency.images import Color
 from lucency.preprocess import Preprocess
 from lucency.training.cache import Cached
-from lucency.training.feed import Feed, Renderer
-from lucency.training.order import EpochOrder
+from lucency.training.feed import Renderer, split_of
+from lucency.training.order import EpochOrder, Split
 from lucency.training.stream import Streamed
 
 _DRAWN = 100
 _TICKS = os.sysconf("SC_CLK_TCK")
-# Eight times the films may cost so much more memory; the order alone costs 50 bytes a film.
-_GROWTH = 1.10
+_CONTESTANTS = ("cache", "loader", "stream")
+# What 2N and 8N films may take at most, as a multiple of N's.
+_GROWTH = {"2N": 1.05, "8N": 1.10}
 _READING_S = 3.0
+_HALF = "half"
 
 
 def main() -> None:
     """Measure, print each bar for people and one JSON line for programs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--films", type=int, default=1000, help="N")
+    parser.add_argument("--films", type=int, default=3000, help="N")
     parser.add_argument("--size", type=int, default=256, help="side of the drawn films, px")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=["memory", "speed", "arrays"], nargs="*")
     parser.add_argument("--arrays", type=Path, nargs="*", default=[], help="prepared tables")
     parser.add_argument("--streamed", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--contestant", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.streamed:
         _stream_once(options.streamed, options.films)
         return
+    if options.contestant:
+        _contest(options.contestant[0], Path(options.contestant[1]))
+        return
+    wanted = options.only or ["memory", "speed", "arrays"]
+    found: dict[str, Any] = {"films": options.films}
     bars: dict[str, bool] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        paths = {
-            times: _write(folder / f"{times}", times * options.films, options.size)
-            for times in (1, 2, 8)
-        }
-        found: dict[str, Any] = {
-            "peak_mib": {
-                f"{times}N": _peak_mib(path, options.films) for times, path in paths.items()
-            }
-        }
-        found["images_per_cpu_s"] = _speeds(paths[1], folder, options.rounds)
-    found["reading_cpu_s"] = {str(path): _reading_s(path) for path in options.arrays}
-    peaks, speeds = found["peak_mib"], found["images_per_cpu_s"]
-    bars[f"peak memory of 8N films at most {_GROWTH:g} times that of N: {peaks} MiB"] = (
-        peaks["8N"] <= _GROWTH * peaks["1N"]
-    )
-    bars[f"cache at least as fast as a DataLoader: {speeds} images per CPU second"] = (
-        speeds["cache"] >= speeds["loader"]
-    )
-    for path, seconds in found["reading_cpu_s"].items():
-        bars[f"{path} in memory in less than {_READING_S:g} CPU s: {seconds:.2f}"] = (
-            seconds < _READING_S
+        if "memory" in wanted:
+            found["memory_mib"] = _memory(folder, options.films, options.size)
+            bars |= _memory_bars(found["memory_mib"])
+        if "speed" in wanted:
+            path = _write(folder / "speed", 1000, options.size)
+            found |= _speeds(path, options.rounds)
+            bars["cache costs no more CPU than a DataLoader, median of ratios"] = (
+                found["cache_to_loader"] >= 1
+            )
+    if options.arrays and "arrays" in wanted:
+        found["reading_cpu_s"] = {str(path): _reading_s(path) for path in options.arrays}
+        whole = sum(found["reading_cpu_s"].values())
+        bars[f"tables in memory in less than {_READING_S:g} CPU s: {whole:.2f}"] = (
+            whole < _READING_S
         )
     for bar, reached in bars.items():
         print("reached" if reached else "MISSED ", bar)
-    print(json.dumps({"films": options.films, **found, "missed": list(bars.values()).count(False)}))
+    print(json.dumps(found | {"missed": list(bars.values()).count(False)}))
 
 
 def _write(folder: Path, films: int, side: int) -> Path:
@@ -113,46 +119,80 @@ def _renderer() -> Renderer:
     return Renderer(Preprocess(size=224), Augmentation(), 0)
 
 
-def _order(feed: Feed, window: int, epoch: int = 0) -> list[np.ndarray]:
+def _order(split: Split, window: int) -> list[np.ndarray]:
     order = EpochOrder(
-        feed.split,
+        split,
         batch_size=32,
         sampling="stratified",
         window=window,
         seed_number=0,
-        epoch=epoch,
+        epoch=0,
     )
     return order.batches()
+
+
+# Memory.
+
+
+def _memory(folder: Path, films: int, side: int) -> dict[str, dict[str, int]]:
+    return {
+        f"{times}N": _memory_of(_write(folder / f"{times}", times * films, side), films)
+        for times in (1, 2, 8)
+    }
+
+
+def _memory_bars(found: dict[str, dict[str, int]]) -> dict[str, bool]:
+    bars = {}
+    for name, growth in _GROWTH.items():
+        for kind in ("peak", "steady"):
+            ratio = found[name][kind] / found["1N"][kind]
+            bars[f"{kind} memory of {name} is {ratio:.3f} of N's, at most {growth:g}"] = (
+                ratio <= growth
+            )
+    return bars
 
 
 def _stream_once(path: Path, films: int) -> None:
     with cluster.connected():
         feed = Streamed(Table.open(path), "train", _renderer(), cpus=1)
-        # Half of the smallest table: all three stream through windows of one size.
-        seen = sum(len(batch.places) for batch in feed.batches(_order(feed, films // 2)))
-    print(seen)
+        # A quarter of the smallest table: all three stream through windows of one size.
+        planned = _order(feed.split, films // 4)
+        seen = 0
+        for step, batch in enumerate(feed.batches(planned)):
+            seen += len(batch.places)
+            if step == len(planned) // 2:
+                print(_HALF, flush=True)
+        print(seen, flush=True)
 
 
-def _peak_mib(path: Path, films: int) -> int:
+def _memory_of(path: Path, films: int) -> dict[str, int]:
+    """The highest sum of all processes, and the median over the second half of the films."""
     command = [sys.executable, __file__, "--streamed", str(path), "--films", str(films)]
+    samples: list[int] = []
+    ended = threading.Event()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
-        peak = 0
-        ended = threading.Event()
+        assert run.stdout is not None
 
         def watch() -> None:
-            nonlocal peak
             while not ended.wait(0.25):
-                peak = max(peak, sum(_pss(number) for number in _tree(run.pid)))
+                samples.append(sum(_pss(number) for number in _tree(run.pid)))
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        out, _ = run.communicate()
+        mark, half = run.stdout.readline().strip(), len(samples)
+        seen, last = run.stdout.readline().strip(), len(samples)
+        run.communicate()
         ended.set()
         watcher.join()
-    if run.returncode or not out.strip():
+    if run.returncode or mark != _HALF:
         raise SystemExit(f"streaming {path} ended with status {run.returncode}")
-    print(f"{out.strip()} films streamed, peak {peak / 1024:.0f} MiB", flush=True)
-    return round(peak / 1024)
+    steady = statistics.median(samples[half : last + 1])
+    found = {"peak": max(samples) // 1024, "steady": round(steady) // 1024}
+    print(f"{seen} films streamed, MiB: {found}", flush=True)
+    return found
+
+
+# Speed.
 
 
 class _Films(Dataset[tuple[torch.Tensor, int]]):
@@ -171,55 +211,99 @@ class _Films(Dataset[tuple[torch.Tensor, int]]):
         return torch.from_numpy(out), self._labels[place]
 
 
-def _speeds(path: Path, folder: Path, rounds: int) -> dict[str, float]:
-    """Images per second of CPU time, medians of rounds in turns."""
-    source = Table.open(path)
-    seconds: dict[str, list[float]] = {"cache": [], "loader": [], "stream": []}
-    with cluster.connected():
-        cached = Cached(source, "train", _renderer(), folder=folder / "cache", threads=1)
-        streamed = Streamed(source, "train", _renderer(), cpus=1)
-        batches = _order(cached, 16384)
-        loader: DataLoader[Any] = DataLoader(
-            _Films(source, _renderer()), batch_sampler=[batch.tolist() for batch in batches]
-        )
-        feeds: dict[str, Any] = {
-            "cache": lambda: cached.batches(batches),
-            "loader": lambda: iter(loader),
-            "stream": lambda: streamed.batches(batches),
-        }
+def _contest(name: str, path: Path) -> None:
+    """Feed an epoch for every line that comes in, and answer with films and CPU seconds."""
+    # Threads of torch that wait for one another spin, and that would count as work.
+    torch.set_num_threads(1)
+    source, renderer = Table.open(path), _renderer()
+    planned = _order(split_of(source, "train")[1], 16384)
+    with ExitStack() as stack:
+        feed: Callable[[], Iterator[Any]]
+        if name == "cache":
+            cached = Cached(source, "train", renderer, folder=path.parent / "cache", threads=1)
+            feed = lambda: cached.batches(planned)  # noqa: E731
+        elif name == "loader":
+            batches = [places.tolist() for places in planned]
+            loader: DataLoader[Any] = DataLoader(_Films(source, renderer), batch_sampler=batches)
+            feed = lambda: iter(loader)  # noqa: E731
+        else:
+            stack.enter_context(cluster.connected())
+            streamed = Streamed(source, "train", renderer, cpus=1)
+            feed = lambda: streamed.batches(planned)  # noqa: E731
+        films = sum(map(len, planned))
+        for _ in sys.stdin:
+            began = _cpu_s()
+            for _ in feed():
+                pass
+            print(json.dumps([films, _cpu_s() - began]), flush=True)
+
+
+def _speeds(path: Path, rounds: int) -> dict[str, Any]:
+    """Images per CPU second in each round, the contestants in turns; the first round is warm-up."""
+    found: dict[str, list[float]] = {name: [] for name in _CONTESTANTS}
+    with ExitStack() as stack:
+        contestants = {name: stack.enter_context(_contestant(name, path)) for name in _CONTESTANTS}
         for number in range(rounds + 1):
-            for name, feed in feeds.items():
-                spent = _cpu_s(feed(), whole_tree=name == "stream")
-                if number:  # the first round warms workers and page cache
-                    seconds[name].append(spent)
-    films = sum(len(batch) for batch in batches)
-    return {name: round(films / statistics.median(spent)) for name, spent in seconds.items()}
+            for name, epoch in contestants.items():
+                speed = epoch()
+                if number:
+                    found[name].append(speed)
+    ratios = {
+        f"{name}_to_loader": round(
+            statistics.median(np.array(found[name]) / np.array(found["loader"])), 2
+        )
+        for name in ("cache", "stream")
+    }
+    speeds = {name: round(statistics.median(values)) for name, values in found.items()}
+    return {"images_per_cpu_s": speeds, **ratios}
 
 
-def _cpu_s(feed: Iterator[Any], *, whole_tree: bool) -> float:
-    began = _tree_cpu_s() if whole_tree else time.process_time()
-    for _ in feed:
-        pass
-    return (_tree_cpu_s() if whole_tree else time.process_time()) - began
+@contextmanager
+def _contestant(name: str, path: Path) -> Iterator[Callable[[], float]]:
+    """A process that feeds an epoch at each call; gives its images per CPU second."""
+    command = [sys.executable, __file__, "--contestant", name, str(path)]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        stdin, stdout = run.stdin, run.stdout
+
+        def epoch() -> float:
+            stdin.write("\n")
+            stdin.flush()
+            films, seconds = json.loads(stdout.readline())
+            return float(films / seconds)
+
+        yield epoch
+        stdin.close()
+
+
+# Tables.
 
 
 def _reading_s(path: Path) -> float:
-    source = Table.open(path)
-    gray = "mnist" in source.name
-    began = time.process_time()
-    whole = source.load(color="L" if gray else "RGB")
-    spent = time.process_time() - began
-    print(f"{path}: {whole.shape} {whole.dtype} in {spent:.2f} CPU s")
-    return spent
+    """The least of three rounds: beside other work CPU time only ever grows."""
+    seconds = []
+    for _ in range(3):
+        source = Table.open(path)
+        began = time.process_time()
+        color: Color = "L" if source.name == "mnist" else "RGB"
+        whole = [source.load(split, color=color) for split in ("train", "validation")]
+        seconds.append(time.process_time() - began)
+    print(f"{path}: {sum(map(len, whole))} films, CPU s: {[round(s, 2) for s in seconds]}")
+    return round(min(seconds), 3)
+
+
+# Processes.
 
 
 def _tree(root: int) -> list[int]:
     """A process and all below it."""
     children: dict[int, list[int]] = {}
-    for number in _processes():
-        fields = _read(f"/proc/{number}/stat").rpartition(")")[2].split()
+    for path in Path("/proc").iterdir():
+        fields = _stat(int(path.name)) if path.name.isdigit() else []
         if fields:
-            children.setdefault(int(fields[1]), []).append(number)
+            children.setdefault(int(fields[1]), []).append(int(path.name))
     found, waiting = [], [root]
     while waiting:
         found.append(waiting.pop())
@@ -227,23 +311,22 @@ def _tree(root: int) -> list[int]:
     return found
 
 
-def _processes() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-
-
-def _tree_cpu_s() -> float:
+def _cpu_s() -> float:
     """CPU time of this process and of all below it, those that ended among them."""
-    total = 0
-    for number in _tree(os.getpid()):
-        fields = _read(f"/proc/{number}/stat").rpartition(")")[2].split()
-        total += sum(map(int, fields[11:15])) if fields else 0
-    return total / _TICKS
+    below = [_stat(number) for number in _tree(os.getpid())[1:]]
+    ticks = sum(sum(map(int, fields[11:15])) for fields in below if fields)
+    return time.process_time() + ticks / _TICKS
 
 
 def _pss(number: int) -> int:
     """Proportional set size in KiB: memory shared by n processes counts for 1/n in each."""
     lines = _read(f"/proc/{number}/smaps_rollup").splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+def _stat(number: int) -> list[str]:
+    """Of /proc/N/stat what follows the name: state, parent, ..."""
+    return _read(f"/proc/{number}/stat").rpartition(")")[2].split()
 
 
 def _read(path: str) -> str:

@@ -48,15 +48,24 @@ def connected() -> Iterator[None]:
 
 
 def _start() -> None:
-    ray.init(
-        address="local",
-        # Logical: two, also on one core, so that two workers can be tried anywhere.
-        num_cpus=max(2, os.cpu_count() or 2),
-        include_dashboard=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    try:
+        ray.init(
+            address="local",
+            # Logical: two, also on one core, so that two workers can be tried anywhere.
+            num_cpus=max(2, os.cpu_count() or 2),
+            include_dashboard=False,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except Exception as cause:
+        # What Ray raises when its processes miss its own limit of 30 s has no class of its own.
+        if "timed out during startup" not in str(cause):
+            raise
+        raise ClusterError(
+            "Ray did not start on this machine within its 30 s: the machine is busy; run the same "
+            "command again, or set RAY_ADDRESS to a cluster that runs"
+        ) from cause
 
 
 def shared() -> bool:
@@ -79,6 +88,7 @@ def require(cpus: float, gpus: float) -> None:
     for name, wanted in (("CPU", cpus), ("GPU", gpus)):
         if wanted > there.get(name, 0):
             raise ClusterError(
-                f"scaling asks for {wanted:g} {name}, this machine has {there.get(name, 0):g}: "
-                "lower scaling.workers, or set RAY_ADDRESS to a larger cluster"
+                f"scaling asks for {wanted:g} {name} in all, this machine has "
+                f"{there.get(name, 0):g}: lower scaling.workers or what each of them takes, or set "
+                "RAY_ADDRESS to a larger cluster"
             )

@@ -112,7 +112,7 @@ def test_killed_worker_costs_no_epoch(tmp_path: Path) -> None:
 
     with ending(start_job("train", str(config))) as job:
         history = tmp_path / "runs"
-        wait_until(lambda: _epochs(history) >= 2, 120, "two epochs")
+        wait_until(lambda: _epochs(history) >= 2, 240, "two epochs")
         workers = [number for number, line in descendants(job.pid).items() if "TrainWorker" in line]
         os.kill(workers[0], signal.SIGKILL)
         out, err = job.communicate(timeout=200)
@@ -138,7 +138,7 @@ def test_interrupt_leaves_nothing_behind_and_resumes(tmp_path: Path) -> None:
     config = _train_config(tmp_path, epochs=12)
 
     with ending(start_job("train", str(config))) as job:
-        wait_until(lambda: _epochs(tmp_path / "runs") >= 2, 120, "two epochs")
+        wait_until(lambda: _epochs(tmp_path / "runs") >= 2, 240, "two epochs")
         below = list(descendants(job.pid))
         job.send_signal(signal.SIGINT)
         out, err = job.communicate(timeout=60)

@@ -1,6 +1,5 @@
 """Films to batches: what every way of feeding has in common, and how a batch is assembled."""
 
-import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +63,7 @@ class Renderer:
     """
     Working films to inputs; variation follows from seed, epoch and place alone.
 
-    Many threads may use one: each has an augmenter of its own.
+    Many threads may use one, as they may its augmenter: neither remembers a film.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class Renderer:
         self.augmentation = augmentation
         self.seed_number = seed_number
         self.shape = (preprocess.channels, preprocess.size, preprocess.size)
-        self._own = threading.local()
+        self._augmenter = Augmenter(augmentation, preprocess) if augmentation else None
         # One film is too small to be shared among OpenCV's own threads.
         cv2.setNumThreads(1)
 
@@ -83,12 +82,10 @@ class Renderer:
 
     def __call__(self, working: np.ndarray, epoch: int, place: int, out: np.ndarray) -> None:
         """Write one input, c x h x w, to ``out``."""
-        if self.augmentation is None:
+        if self._augmenter is None:
             self.preprocess.tensor(working, out)
             return
-        if not hasattr(self._own, "augmenter"):
-            self._own.augmenter = Augmenter(self.augmentation, self.preprocess)
-        self._own.augmenter(working, seed.derive(self.seed_number, "film", epoch, place), out)
+        self._augmenter(working, seed.derive(self.seed_number, "film", epoch, place), out)
 
 
 def split_of(table: Table, name: str) -> tuple[np.ndarray, Split]:

@@ -21,8 +21,9 @@ from lucency.errors import ClusterError
 from lucency.training import feed
 from lucency.training.feed import Batch, Feed, Renderer
 
-# One window is handed on while the next one is read.
-_READS_AT_ONCE = 2
+# One window is handed on while the next one is read. Two reads beside the decoding would be a
+# process more than Ray keeps on a node of two CPUs: it would start and end one all the time.
+_READS_AT_ONCE = 1
 # Row groups that are complete sooner, as in measuring, are read together up to so many films.
 _FEWEST_FILMS = 1024
 _PIECE_BYTES = 8 * 2**20
@@ -79,7 +80,7 @@ class Streamed(Feed):
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=0,
-            compute=TaskPoolStrategy(min(_READS_AT_ONCE, len(plans))),
+            compute=TaskPoolStrategy(_READS_AT_ONCE),
         ).map_batches(render, batch_size=None, batch_format="pyarrow", num_cpus=1)
         return iter(stream.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1))
 

@@ -233,6 +233,41 @@ def test_oldest_cache_makes_room(
     np.testing.assert_array_equal(first[0], before)
 
 
+def test_opened_cache_counts_as_used(table: Table, tmp_path: Path) -> None:
+    """Whoever opens a cache renews it, so one that every run takes is not the oldest."""
+    decoded(table, tmp_path)
+    (index,) = tmp_path.glob("*.index")
+    os.utime(index, (0, 0))
+
+    decoded(table, tmp_path)
+
+    assert index.stat().st_mtime > time.time() - 60
+
+
+def test_purge_cut_short_leaves_no_half_a_cache(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index goes before its pixels: alone it would be taken for a cache."""
+    decoded(table, tmp_path)
+    disk(monkeypatch, 0)
+    unlink = Path.unlink
+    removed: list[str] = []
+
+    def killed_after_one(path: Path, **options: Any) -> None:
+        if removed:
+            raise KeyboardInterrupt
+        removed.append(path.suffix)
+        unlink(path, **options)
+
+    with monkeypatch.context() as cut_short:
+        cut_short.setattr(Path, "unlink", killed_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            cache.make_room(tmp_path, 1)
+
+    assert removed == [".index"]
+    assert not whole(tmp_path)
+
+
 def test_bound_is_over_what_is_written(table: Table, tmp_path: Path) -> None:
     """The space that is asked for before decoding is enough, and not absurdly more."""
     decoded(table, tmp_path)

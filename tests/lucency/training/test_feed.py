@@ -1,6 +1,7 @@
 """Inputs follow from seed, epoch and place; batches come in order from any number of threads."""
 
 import pickle
+import sys
 import threading
 
 import numpy as np
@@ -70,11 +71,15 @@ def test_threads_share_a_renderer() -> None:
         for place in range(first, 200, 4):
             found[place] = rendered(renderer, 0, place)
 
+    # Threads change places between any two lines, not every 5 ms.
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     threads = [threading.Thread(target=draw, args=(first,)) for first in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    sys.setswitchinterval(usual)
 
     np.testing.assert_array_equal(found, alone)
 

@@ -8,11 +8,12 @@ import pytest
 
 from lucency import files, images
 from lucency.augment import Augmentation
+from lucency.config.train import Recipe
 from lucency.datasets import table
 from lucency.datasets.table import Row, Table
 from lucency.errors import ClusterError
 from lucency.preprocess import Preprocess
-from lucency.training import stream
+from lucency.training import stream, trainer
 from lucency.training.cache import Cached
 from lucency.training.feed import Batch, Renderer
 from lucency.training.order import EpochOrder, Split, shard
@@ -83,6 +84,21 @@ def test_stream_and_cache_give_the_same_batches(
         assert equal(list(streamed.batches(wanted, 2)), list(cached.batches(wanted, 2)))
     assert streamed.split.labels.tolist() == cached.labels.tolist()
     assert len(plan(order.batches(), streamed.split.groups, np.arange(len(streamed)))) > 1
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_streamed_run_learns_what_a_cached_one_does(
+    recipe: Recipe, table: Table, tmp_path: Path, ray_cluster: None
+) -> None:
+    """Beside a training worker that holds its own CPU, a stream gives the same weights."""
+    weights = []
+    for feeding in ("cache", "stream"):
+        asked = Recipe.from_mapping(recipe.plain() | {"scaling": {"feeding": feeding}}, "test")
+        run = trainer.fit(asked, table.path, tmp_path / feeding)
+        weights.append((run.folder / trainer.WEIGHTS).read_bytes())
+
+    assert weights[0] == weights[1]
 
 
 @pytest.mark.ray
