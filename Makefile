@@ -6,7 +6,7 @@ UV := .tools/bin/uv
 RUN := .venv/bin/python
 PORT ?= 8000
 
-.PHONY: demo test lint env clean
+.PHONY: demo test lint bench env clean
 
 demo: env ## make demo [DATA=folder] [KEEP=1] [PORT=8000] [ARGS="a.b=c ..."]
 	@$(RUN) jobs/pipeline.py \
@@ -21,6 +21,11 @@ lint: env ## format, lint, types, import layers
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
 	@.venv/bin/lint-imports
+
+bench: env ## where the README's figures come from; about a quarter of an hour, best on a quiet machine
+	@$(RUN) bench/pipeline.py
+	@$(RUN) bench/prepare.py
+	@$(RUN) bench/feeding.py
 
 env: .venv/.made
 
