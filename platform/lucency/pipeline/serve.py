@@ -74,14 +74,15 @@ def try_out(url: str, film: bytes, folder: Path) -> dict[str, Any]:
     network has none.
     """
     answer: dict[str, Any] = json.loads(_post(f"{url}/v1/predict", film))
+    heat_map = folder / "heat_map.png"
+    explains = json.loads(_send(urllib.request.Request(f"{url}/v1/model")))["explains"]
+    if explains:
+        with files.atomic_file(heat_map) as temporary:
+            temporary.write_bytes(_post(f"{url}/v1/explain", film))
+    # Last: who waits for this file finds the other one.
     with files.atomic_file(folder / "film.jpeg") as temporary:
         temporary.write_bytes(film)
-    if not json.loads(_send(urllib.request.Request(f"{url}/v1/model")))["explains"]:
-        return {"answer": answer, "heat_map": None}
-    heat_map = folder / "heat_map.png"
-    with files.atomic_file(heat_map) as temporary:
-        temporary.write_bytes(_post(f"{url}/v1/explain", film))
-    return {"answer": answer, "heat_map": str(heat_map)}
+    return {"answer": answer, "heat_map": str(heat_map) if explains else None}
 
 
 def refuse_taken_port(host: str, port: int) -> None:
