@@ -6,6 +6,7 @@ reads as images, so the file opens there, in pandas, in DuckDB and in Ray Data a
 """
 
 import json
+import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,10 +94,19 @@ class Table:
         """
         Open a table by its file, by the folder that holds it, or by the URI of the file.
 
+        An S3-compatible store is named by its own endpoint:
+        ``s3://bucket/table.parquet?endpoint_override=HOST:PORT&scheme=https``.
+
         Raises:
-            DataError: there is none, or it is not one of ours.
+            DataError: there is none, it is not one of ours, or the URI holds a password.
         """
         uri = path if isinstance(path, str) and "://" in path else ""
+        if "@" in urllib.parse.urlsplit(uri).netloc:
+            # A run's record repeats where its table lies.
+            raise DataError(
+                "the table's URI holds a user or a password, which would be written down with "
+                "every run: leave them out and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
         path = Path(path)
         file = path / NAME if path.is_dir() else path
         if not uri and not file.is_file():

@@ -90,6 +90,14 @@ def test_uri_is_read_as_the_path(tmp_path: Path) -> None:
     assert by_uri.images([6, 0]) == by_path.images([6, 0])
 
 
+def test_uri_with_a_password_is_refused_unread() -> None:
+    """A run's record repeats its table's URI, and a log its errors: neither may hold a secret."""
+    with pytest.raises(DataError, match="AWS_SECRET_ACCESS_KEY") as caught:
+        Table.open("s3://somebody:opensesame@bucket/table.parquet")
+
+    assert "opensesame" not in str(caught.value)
+
+
 @pytest.mark.parametrize("address", ["file:///nowhere/t.parquet", "unknown://x/t.parquet"])
 def test_uri_without_a_table_is_one_error(address: str) -> None:
     """What is not there, or not known to pyarrow, is a wrong table and not a crash."""
