@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from lucency import pages
 from lucency.anatomy.layers import Anatomy
 from lucency.anatomy.what_if import Comparison
 from lucency.anatomy.windows import ChainRow
@@ -167,14 +166,7 @@ def html(
         weights: Where the weights are from.
         settings: The resolved configuration, YAML.
     """
-    environment = Environment(
-        loader=PackageLoader("lucency.anatomy", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["cell"] = cell
+    environment = pages.environment("lucency.anatomy", cell=cell)
     return environment.get_template("report.html.j2").render(
         title=title,
         weights=weights,

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from lucency import pages
 from lucency.datasets.report import grouped
 
 _COLOURS = ("#1f5f8b", "#c2571a")
@@ -34,16 +34,7 @@ def render(report: Mapping[str, Any], sheet_png: bytes) -> str:
         report: What ``report.build`` gave, with the table's name and digests.
         sheet_png: Some films of each class and split.
     """
-    # Autoescape is asked for by name: jinja2 would guess from ".j2" and leave it off.
-    environment = Environment(
-        loader=PackageLoader("lucency.datasets", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["count"] = lambda value: f"{value:,}"
-    environment.filters["figure"] = figure
+    environment = pages.environment("lucency.datasets", count="{:,}".format, figure=figure)
     return environment.get_template("report.html.j2").render(
         report=report,
         units=UNITS,

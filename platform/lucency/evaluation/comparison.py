@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lucency import pages
 from lucency.evaluation import svg
 
 _COLORS = ("#1f5f8b", "#c2571a", "#2c6e49", "#7b3f8c", "#8a6d1a", "#1c2630", "#b3325a", "#4a7fa5")
@@ -27,15 +27,7 @@ def render(
         curves: What every epoch reached, by pair.
         budget: What all pairs were given alike.
     """
-    environment = Environment(
-        loader=PackageLoader("lucency.evaluation", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["count"] = count
-    environment.filters["share"] = share
+    environment = pages.environment("lucency.evaluation", count=count, share=share)
     sets = list(dict.fromkeys(row["set"] for row in rows))
     return environment.get_template("comparison.html.j2").render(
         sets={name: [row for row in rows if row["set"] == name] for name in sets},
@@ -52,7 +44,7 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         + (
             f"failed: {row['failed']}"
             if "failed" in row
-            else f"{row['measure']} {_interval(row['figure'])}  "
+            else f"{row['measure']} {share(row['figure'])}  "
             f"{count(row['parameters'])} parameters  {count(row['multiply_adds'])} multiply-adds  "
             f"{row['images_per_s']:.0f} images/s  {row['minutes']:.1f} min"
         )
@@ -70,10 +62,6 @@ def count(number: float) -> str:
 
 def share(figure: Mapping[str, float | None]) -> str:
     """A measured share with its interval, in percent."""
-    return _interval(figure)
-
-
-def _interval(figure: Mapping[str, float | None]) -> str:
     value, lower, upper = (figure[key] for key in ("value", "lower", "upper"))
     if value is None or lower is None or upper is None:
         return "not available"

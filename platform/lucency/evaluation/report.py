@@ -13,9 +13,10 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any, TypeGuard
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
+from lucency import pages
 from lucency.evaluation import plots
 
 NOT_AVAILABLE = "not available"
@@ -176,17 +177,10 @@ def data_uri(png: bytes) -> str:
 
 
 def _environment() -> Environment:
-    # Autoescape is asked for by name: jinja2 would guess from ".j2" and leave it off.
-    environment = Environment(
-        loader=PackageLoader("lucency.evaluation", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    functions = (percent, number, percent_interval, number_interval, data_uri)
+    return pages.environment(
+        "lucency.evaluation", **{function.__name__: function for function in functions}
     )
-    for function in (percent, number, percent_interval, number_interval, data_uri):
-        environment.filters[function.__name__] = function
-    return environment
 
 
 def _site_rows(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
