@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from lucency.evaluation import intervals, rule
+from lucency.evaluation import areas, bootstrap, intervals, rule
 from lucency.evaluation.intervals import Interval
 from lucency.evaluation.rule import ClinicalRule
 
@@ -42,6 +42,60 @@ def confusion(labels_n: np.ndarray, called_n: np.ndarray) -> dict[str, int]:
     }
 
 
+def predictive_values(
+    sensitivity: Interval, specificity: Interval, prevalence: float
+) -> tuple[Interval, Interval]:
+    """
+    What a call means where a share ``prevalence`` of the films is positive, by Bayes' rule.
+
+    Both rise with sensitivity and with specificity, so their bounds are taken where both of
+    these stand at theirs: wider than need be, never too narrow.
+
+    Returns:
+        Positive and negative predictive value; NaN where nothing would be called so.
+    """
+    corners = [
+        (sensitivity.value, specificity.value),
+        (sensitivity.lower, specificity.lower),
+        (sensitivity.upper, specificity.upper),
+    ]
+    positive = [_share(sens * prevalence, (1 - spec) * (1 - prevalence)) for sens, spec in corners]
+    negative = [_share(spec * (1 - prevalence), (1 - sens) * prevalence) for sens, spec in corners]
+    return Interval(*positive), Interval(*negative)
+
+
+def f1(
+    labels_n: np.ndarray, called_n: np.ndarray, patients_n: np.ndarray, confidence: float = 0.95
+) -> Interval:
+    """Harmonic mean of sensitivity and positive predictive value, bootstrap by patient."""
+    positive = labels_n == 1
+    twice_found_n = 2.0 * (positive & called_n)
+    counted_n = positive.astype(float) + called_n
+
+    def statistic(weights_rn: np.ndarray) -> np.ndarray:
+        counted_r = weights_rn @ counted_n
+        return np.where(
+            counted_r > 0, weights_rn @ twice_found_n / np.maximum(counted_r, 1), np.nan
+        )
+
+    return bootstrap.interval(statistic, patients_n, confidence=confidence)
+
+
+def brier(
+    labels_n: np.ndarray,
+    probabilities_n: np.ndarray,
+    patients_n: np.ndarray,
+    confidence: float = 0.95,
+) -> Interval:
+    """Mean squared error of the probability (Brier, 1950), bootstrap by patient; 0 is perfect."""
+    squared_n = (probabilities_n - (labels_n == 1)) ** 2
+    return bootstrap.interval(
+        lambda weights_rn: weights_rn @ squared_n / weights_rn.sum(axis=1),
+        patients_n,
+        confidence=confidence,
+    )
+
+
 def assess(
     labels_n: np.ndarray,
     probabilities_n: np.ndarray,
@@ -50,13 +104,17 @@ def assess(
     *,
     threshold: float,
     clinical_rule: ClinicalRule,
+    prevalences: Sequence[float] = (),
 ) -> dict[str, Any]:
     """
     All figures of a set of films at a fixed threshold.
 
+    Args:
+        prevalences: Shares of positives elsewhere, for which predictive values are wanted.
+
     Returns:
         ``films``, ``patients``, ``positives``, ``metrics`` (each ``{value, lower, upper}``),
-        ``confusion``, ``sites``, ``verdict``; plain values, ready for JSON.
+        ``at_prevalence``, ``confusion``, ``sites``, ``verdict``; plain values, ready for JSON.
     """
     confidence = clinical_rule.confidence
     called = probabilities_n >= threshold
@@ -65,12 +123,15 @@ def assess(
         labels_n, probabilities_n, patients_n, threshold, confidence
     )
     figures = {
-        "auroc": intervals.auroc(labels_n, probabilities_n, patients_n, confidence=confidence),
+        "auroc": areas.auroc(labels_n, probabilities_n, patients_n, confidence=confidence),
+        "auprc": areas.auprc(labels_n, probabilities_n, patients_n, confidence=confidence),
         "sensitivity": sensitivity,
         "specificity": specificity,
         "accuracy": intervals.proportion(right, patients_n, confidence),
         "ppv": intervals.proportion(right[called], patients_n[called], confidence),
         "npv": intervals.proportion(right[~called], patients_n[~called], confidence),
+        "f1": f1(labels_n, called, patients_n, confidence),
+        "brier": brier(labels_n, probabilities_n, patients_n, confidence),
     }
     verdict = rule.judge(clinical_rule, sensitivity, specificity)
     return {
@@ -78,6 +139,11 @@ def assess(
         "patients": len(np.unique(patients_n)),
         "positives": int((labels_n == 1).sum()),
         "metrics": {name: plain(figure) for name, figure in figures.items()},
+        "at_prevalence": [
+            {"prevalence": prevalence, "ppv": plain(ppv), "npv": plain(npv)}
+            for prevalence in prevalences
+            for ppv, npv in [predictive_values(sensitivity, specificity, prevalence)]
+        ],
         "confusion": confusion(labels_n, called),
         "sites": {
             str(site): _site(
@@ -116,7 +182,7 @@ def assess_classes(
     overcalled = rule.least_specific(found)
     verdict = rule.judge(clinical_rule, found[worst][0], found[overcalled][1])
     right_n = called_n == labels_n
-    area = intervals.mean_auroc(
+    area = areas.mean_auroc(
         labels_n,
         probabilities_nk,
         patients_n,
@@ -173,6 +239,11 @@ def plain(figure: Interval) -> dict[str, float | None]:
     return {name: None if np.isnan(x) else x for name, x in asdict(figure).items()}
 
 
+def _share(of: float, rest: float) -> float:
+    whole = of + rest
+    return of / whole if whole > 0 else float("nan")
+
+
 def _site(
     labels_n: np.ndarray,
     probabilities_n: np.ndarray,
@@ -184,7 +255,7 @@ def _site(
     sensitivity, specificity = rule.at_threshold(
         labels_n, probabilities_n, patients_n, threshold, confidence
     )
-    area = intervals.auroc(labels_n, probabilities_n, patients_n, confidence=confidence)
+    area = areas.auroc(labels_n, probabilities_n, patients_n, confidence=confidence)
     return {
         "films": int(labels_n.size),
         "patients": len(np.unique(patients_n)),

@@ -1,13 +1,17 @@
 """All figures of a set of films: what they are, and that JSON can hold them."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import (
     accuracy_score,
+    brier_score_loss,
     confusion_matrix,
+    f1_score,
     precision_score,
     recall_score,
     roc_auc_score,
@@ -19,8 +23,10 @@ from lucency.evaluation.metrics import (
     assess_classes,
     auroc,
     confusion,
+    f1,
     mean_auroc,
     plain,
+    predictive_values,
 )
 from lucency.evaluation.rule import ClinicalRule
 
@@ -30,7 +36,9 @@ PATIENTS = np.array(list("aabbccdd"))
 SITES = np.array(["east", "west"] * 4)
 
 
-def figures(threshold: float = 0.5, **changes: np.ndarray) -> dict[str, Any]:
+def figures(
+    threshold: float = 0.5, prevalences: Sequence[float] = (), **changes: np.ndarray
+) -> dict[str, Any]:
     """The eight films above, assessed."""
     return assess(
         changes.get("labels", LABELS),
@@ -39,6 +47,7 @@ def figures(threshold: float = 0.5, **changes: np.ndarray) -> dict[str, Any]:
         changes.get("sites", SITES),
         threshold=threshold,
         clinical_rule=ClinicalRule(),
+        prevalences=prevalences,
     )
 
 
@@ -105,6 +114,9 @@ def test_figures_are_those_of_the_counts() -> None:
         "accuracy": 0.875,
         "ppv": 0.8,
         "npv": 1.0,
+        "f1": pytest.approx(8 / 9),
+        "auprc": pytest.approx(0.95),
+        "brier": pytest.approx(brier_score_loss(LABELS, PROBABILITIES)),
     }
     assert (found["films"], found["patients"], found["positives"]) == (8, 4, 4)
 
@@ -113,6 +125,43 @@ def test_every_figure_lies_in_its_interval() -> None:
     """No metric is given without bounds, and none outside of them."""
     for metric in figures()["metrics"].values():
         assert 0 <= metric["lower"] <= metric["value"] <= metric["upper"] <= 1
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.35, 0.5])
+def test_f1_equals_scikit_learn(threshold: float) -> None:
+    """The value of all films; the bounds of the same films drawn by patient."""
+    called_n = np.greater_equal(PROBABILITIES, threshold)
+
+    found = f1(LABELS, called_n, np.arange(8))
+
+    assert found.value == pytest.approx(f1_score(LABELS, called_n))
+    assert found.lower <= found.value <= found.upper
+
+
+def test_predictive_values_follow_bayes() -> None:
+    """Of 1,000 films, 100 positive, 90 are found and 90 called in vain; bounds take bounds."""
+    found = predictive_values(Interval(0.9, 0.8, 0.95), Interval(0.9, 0.85, 0.95), 0.1)
+
+    assert astuple(found[0]) == pytest.approx((90 / 180, 80 / (80 + 135), 95 / (95 + 45)))
+    assert astuple(found[1]) == pytest.approx((810 / 820, 765 / 785, 855 / 860))
+
+
+def test_predictive_values_at_the_share_here_are_those_counted() -> None:
+    """With the set's own share of positives Bayes' rule gives the counts back."""
+    found = figures(threshold=0.35, prevalences=(0.5, 0.01))
+
+    here, rare = found["at_prevalence"]
+    assert here["ppv"]["value"] == pytest.approx(found["metrics"]["ppv"]["value"])
+    assert here["npv"]["value"] == pytest.approx(found["metrics"]["npv"]["value"])
+    assert rare["ppv"]["value"] < 0.05
+
+
+def test_nothing_called_has_no_predictive_value() -> None:
+    """A model that calls nothing positive says nothing about what such a call would mean."""
+    ppv, npv = predictive_values(Interval(0.0, 0.0, 0.0), Interval(1.0, 1.0, 1.0), 0.3)
+
+    assert np.isnan(ppv.value)
+    assert npv.value == pytest.approx(0.7)
 
 
 def test_sites_are_assessed_apart() -> None:
