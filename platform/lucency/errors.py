@@ -50,8 +50,16 @@ class TrainingError(LucencyError):
     """A training run could not start or could not end."""
 
 
+class SearchError(LucencyError):
+    """A search can't go on as it was begun, or has found nothing."""
+
+
 class ArtifactError(LucencyError):
     """A bundle is damaged, incomplete or of another format."""
+
+
+class LedgerError(LucencyError):
+    """A record that only grows was changed."""
 
 
 class StoreError(LucencyError):
@@ -84,6 +92,14 @@ class GateRefused(LucencyError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class TestSplitOpened(LucencyError):
+    """Another model of the same lineage was tested on these films already."""
+
+    exit_code = 3
+    # The name says what happened; pytest would take it for a class of tests.
+    __test__ = False
 
 
 class LeakFound(GateRefused):

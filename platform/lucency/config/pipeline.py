@@ -40,6 +40,7 @@ class PipelineConfig(Node):
         store: Folder of versions and aliases.
         serve: Left out (null) where something else serves the store, as on Kubernetes.
         fresh: Throw away this recipe's earlier run and start anew.
+        reason: Why the test split is opened for another model of this name.
     """
 
     name: str = "pneumonia"
@@ -52,3 +53,4 @@ class PipelineConfig(Node):
     recipe: Recipe
     serve: Deployment | None = Deployment()
     fresh: bool = False
+    reason: str = ""

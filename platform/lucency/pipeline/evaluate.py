@@ -1,13 +1,13 @@
 """Bundle -> test evidence inside it and a report beside it. The test split opens here only."""
 
 import json
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lucency import batch, environment, files, images, progress
+from lucency import batch, files, images, progress
 from lucency.batch import Predictions
 from lucency.bundle import artifact
 from lucency.bundle.artifact import Artifact, ModelCard
@@ -15,10 +15,9 @@ from lucency.bundle.predictor import Predictor
 from lucency.config.evaluate import EvaluateConfig
 from lucency.datasets.table import Table
 from lucency.errors import DataError
-from lucency.evaluation import calibration, cases, metrics, probability, report
+from lucency.evaluation import against, calibration, cases, metrics, openings, probability, report
+from lucency.evaluation.openings import Opening
 from lucency.evaluation.report import Case
-
-LEDGER = "test_openings.jsonl"
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
@@ -30,6 +29,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 
     Raises:
         DataError: the table is not the one that the bundle was made from.
+        TestSplitOpened: another model of this name was tested on it, and no reason is given.
     """
     bundle = Artifact.load(config.bundle)
     table = Table.open(config.table)
@@ -44,7 +44,9 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     else:
         progress.say("    the test split was opened for this model before; its evidence stands")
     assert bundle.evidence is not None
+    compared = _against(bundle, table, config) if config.against else {}
     return {
+        **compared,
         "bundle": str(bundle.path),
         "digest": bundle.digest,
         "report": str(config.report),
@@ -56,21 +58,15 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def _open_test(bundle: Artifact, table: Table, config: EvaluateConfig) -> Artifact:
-    ledger = table.path.parent / LEDGER
-    opening = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "who": environment.user(),
-        "model": bundle.model_digest,
-        "data": table.digest,
-    }
-    files.append_line(ledger, opening)
+    history = openings.opened(
+        table.path.parent,
+        lineage=bundle.manifest.name,
+        model=bundle.model_digest,
+        data=table.digest,
+        reason=config.reason,
+    )
     found = batch.predict_split(bundle.path, table, "test")
-    openings = [
-        line
-        for line in files.read_lines(ledger)
-        if (line["model"], line["data"]) == (bundle.model_digest, table.digest)
-    ]
-    evidence = bundle.evidence or _evidence(bundle, table, found, openings)
+    evidence = bundle.evidence or _evidence(bundle, table, found, history, config.prevalences)
     files.write_text(config.report, _report(bundle, table, found, evidence))
     if bundle.evidence is None:
         text = json.dumps(evidence, indent=2, sort_keys=True).encode()
@@ -78,8 +74,52 @@ def _open_test(bundle: Artifact, table: Table, config: EvaluateConfig) -> Artifa
     return bundle
 
 
+def _against(bundle: Artifact, table: Table, config: EvaluateConfig) -> dict[str, Any]:
+    """Both models on the test films once more; each of them had its own opening before."""
+    assert config.against is not None
+    other = Artifact.load(config.against)
+    if other.manifest.data_digest != table.digest or other.evidence is None:
+        raise DataError(
+            f"{str(config.against)!r} was not tested on table {table.digest[:12]!r}: a model can "
+            "only be compared with one that has evidence on the same films"
+        )
+    card, other_card = bundle.model, other.model
+    if card.labels != other_card.labels:
+        raise DataError(
+            f"{str(config.against)!r} tells apart {list(other_card.labels)}, this model "
+            f"{list(card.labels)}: they can't be compared"
+        )
+    found, others = (batch.predict_split(path, table, "test") for path in (bundle.path, other.path))
+    confidence = card.rule.confidence
+    if card.threshold is None or other_card.threshold is None:
+        gains = against.of_many(
+            found.labels,
+            found.probabilities,
+            others.probabilities,
+            found.patients,
+            confidence=confidence,
+        )
+    else:
+        gains = against.of_two(
+            found.labels,
+            found.probabilities[:, 1],
+            others.probabilities[:, 1],
+            found.patients,
+            thresholds=(card.threshold, other_card.threshold),
+            confidence=confidence,
+        )
+    progress.say(f"    against {other.manifest.name} {other.version}:")
+    for line in against.lines(gains):
+        progress.say(f"      {line}")
+    return {"against": {"model_digest": other.model_digest, **gains}}
+
+
 def _evidence(
-    bundle: Artifact, table: Table, found: Predictions, openings: list[dict[str, str]]
+    bundle: Artifact,
+    table: Table,
+    found: Predictions,
+    history: Sequence[Opening],
+    prevalences: tuple[float, ...],
 ) -> dict[str, Any]:
     card = bundle.model
     return {
@@ -88,9 +128,11 @@ def _evidence(
         "rule": card.rule.model_dump(),
         "threshold": card.threshold,
         "temperature": card.temperature,
-        "opened_at": openings[0]["at"],
-        "openings": openings,
-        **_figures(found, card),
+        "opened_at": next(
+            entry["at"] for entry in history if entry["model"] == bundle.model_digest
+        ),
+        "openings": list(history),
+        **_figures(found, card, prevalences),
         "calibration": {
             "test": calibration.summary(found.labels, found.probabilities),
             **card.validation["calibration"],
@@ -98,7 +140,7 @@ def _evidence(
     }
 
 
-def _figures(found: Predictions, card: ModelCard) -> dict[str, Any]:
+def _figures(found: Predictions, card: ModelCard, prevalences: tuple[float, ...]) -> dict[str, Any]:
     if card.threshold is None:
         return metrics.assess_classes(
             found.labels,
@@ -115,6 +157,7 @@ def _figures(found: Predictions, card: ModelCard) -> dict[str, Any]:
         found.sites,
         threshold=card.threshold,
         clinical_rule=card.rule,
+        prevalences=prevalences,
     )
 
 

@@ -61,7 +61,9 @@ def run(config: PipelineConfig) -> dict[str, Any]:
                     )
                 )
         with progress.stage("evaluate"):
-            evaluated = evaluate(EvaluateConfig(bundle=bundle, table=table, report=report))
+            evaluated = evaluate(
+                EvaluateConfig(bundle=bundle, table=table, report=report, reason=config.reason)
+            )
         with progress.stage("gate and promote"):
             promoted = promote(
                 PromoteConfig(store=config.store, bundle=bundle, rule=config.recipe.rule)

@@ -18,6 +18,7 @@ from typing import Any
 from lucency import environment, files
 from lucency.bundle.artifact import Artifact
 from lucency.errors import StoreError
+from lucency.ledger import Ledger
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
@@ -29,7 +30,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._aliases = root / "aliases.json"
-        self._history = root / "history.jsonl"
+        self._history = Ledger(root / "history.jsonl")
 
     def aliases(self) -> dict[str, str]:
         """Alias -> version."""
@@ -40,7 +41,7 @@ class Store:
 
     def history(self) -> list[dict[str, Any]]:
         """Every move of an alias, oldest first."""
-        return files.read_lines(self._history)
+        return self._history.entries()
 
     def path(self, alias: str = CHAMPION) -> Path:
         """
@@ -108,15 +109,14 @@ class Store:
 
     def _move(self, aliases: dict[str, str], action: str, reason: str) -> None:
         # The history first: a crash between the two leaves a line too many, never a silent move.
-        files.append_line(
-            self._history,
+        self._history.append(
             {
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "who": environment.user(),
                 "action": action,
                 "reason": reason,
                 "aliases": aliases,
-            },
+            }
         )
         files.write_json(self._aliases, aliases)
 

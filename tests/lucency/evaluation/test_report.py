@@ -37,7 +37,10 @@ UNKNOWN = dict.fromkeys(("value", "lower", "upper"))
 def evidence(**changes: Any) -> dict[str, Any]:
     """What an evaluation stores, with some of it changed."""
     interval = {"value": 0.97, "lower": 0.9497, "upper": 0.9812}
-    names = ("auroc", "sensitivity", "specificity", "accuracy", "ppv", "npv")
+    names = (
+        *("auroc", "auprc", "sensitivity", "specificity", "accuracy"),
+        *("ppv", "npv", "f1", "brier"),
+    )
     return {
         "model": {"name": "densenet", "digest": "a1" * 32},
         "data": {"name": "films", "digest": "b2" * 32, "drawn": False},
@@ -62,7 +65,9 @@ def evidence(**changes: Any) -> dict[str, Any]:
         },
         "calibration": {"before": {"ece": 0.1, "brier": 0.2}, "after": {"ece": 0.05, "brier": 0.1}},
         "verdict": {"passed": False, "reasons": ["sensitivity under the floor"]},
+        "at_prevalence": [{"prevalence": 0.05, "ppv": interval, "npv": interval}],
         "opened_at": "2026-02-03T14:22:00+00:00",
+        "openings": [],
         "command": "python jobs/evaluate.py x.yaml",
         "versions": {"torch": "2.9.1"},
         "config": "epochs: 3\n",
@@ -195,6 +200,25 @@ def test_drawn_films_are_announced(drawn: bool) -> None:
 
     assert ("not a clinical result" in html) is drawn
     assert not drawn or html.index("not a clinical result") < html.index("<svg")
+
+
+@pytest.mark.parametrize("other", ["c3" * 32, "a1" * 32])
+def test_openings_for_other_models_are_shown(other: str) -> None:
+    """Whoever tested two models says so in the report of each, with the reason given."""
+    opening = {"at": "2026-01-01T00:00:00+00:00", "model": other, "reason": "a <b> leak mended"}
+
+    html = render(evidence(openings=[opening]))
+
+    assert ("for model <code>c3c3c3c3c3c3</code>: a &lt;b&gt; leak mended" in html) is (
+        other.startswith("c3")
+    )
+
+
+def test_prevalences_have_their_own_table() -> None:
+    """Where one film in twenty is positive a call means less than in the test split."""
+    html = render(evidence())
+
+    assert re.search(r"Where this share of films is pneumonia.*<th>5\.0.%</th>", html, re.DOTALL)
 
 
 def test_everything_missing_is_said() -> None:
