@@ -2,12 +2,13 @@
 The bundle on disk: what is in it, and the refusal of anything that was changed.
 
 ``manifest.json`` lists the SHA-256 of every other file; ``manifest.sha256`` is the manifest's
-own, and the bundle's digest. Nothing in a bundle is read before all of it was checked.
+own, and the bundle's digest; ``manifest.sig``, where there is one, is its signature. Nothing in
+a bundle is read before all of it was checked.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lucency import files
+from lucency.bundle import signature
 from lucency.drift.reference import DriftReference
 from lucency.errors import ArtifactError
 from lucency.evaluation.rule import ClinicalRule
@@ -23,6 +25,7 @@ from lucency.preprocess import Preprocess
 FORMAT = 2
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"
+SIGNATURE = "manifest.sig"
 GRAPH = "graph.onnx"
 MODEL = "model.json"
 DRIFT = "drift.json"
@@ -101,6 +104,7 @@ class Artifact:
 
     Attributes:
         digest: Of the whole bundle.
+        signed_by: Fingerprint of the trusted key that signed it; None where none is asked for.
         model_digest: Of graph and model card alone; evidence does not change it.
     """
 
@@ -111,6 +115,7 @@ class Artifact:
     drift: DriftReference
     golden: tuple[Golden, ...]
     evidence: dict[str, Any] | None
+    signed_by: str | None
 
     @classmethod
     def load(cls, path: Path) -> "Artifact":
@@ -118,10 +123,12 @@ class Artifact:
         Check and read a bundle.
 
         Raises:
-            ArtifactError: a file is missing, added or altered, or the format is another.
+            ArtifactError: a file is missing, added or altered, the format is another, or a
+                signature is required and is not there or not a trusted one.
         """
         try:
             manifest, digest = _verified(path)
+            signed_by = signature.check(path / SIGNATURE, digest)
             return cls(
                 path=path,
                 digest=digest,
@@ -137,6 +144,7 @@ class Artifact:
                     if EVIDENCE in manifest.files
                     else None
                 ),
+                signed_by=signed_by,
             )
         except (OSError, ValidationError, ValueError) as cause:
             raise ArtifactError(f"{str(path)!r} can't be read as a bundle: {cause}") from cause
@@ -172,8 +180,13 @@ def write(path: Path, contents: Mapping[str, bytes], **origin: Any) -> Artifact:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
         (folder / MANIFEST).write_text(text)
-        (folder / SEAL).write_text(files.sha256(text.encode()))
-    return Artifact.load(path)
+        digest = files.sha256(text.encode())
+        (folder / SEAL).write_text(digest)
+        if signed := signature.sign(digest):
+            (folder / SIGNATURE).write_bytes(signed)
+        # Before it takes the place of one that may be good.
+        written = Artifact.load(folder)
+    return replace(written, path=path)
 
 
 def with_files(artifact: Artifact, added: Mapping[str, bytes]) -> Artifact:
@@ -208,6 +221,7 @@ def _verified(path: Path) -> tuple[Manifest, str]:
     present = {str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()} - {
         MANIFEST,
         SEAL,
+        SIGNATURE,
     }
     if missing := sorted(set(manifest.files) - present):
         raise ArtifactError(f"{str(path)!r} lacks {missing}: export the run again")

@@ -75,7 +75,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
 
 def _gained(right_n: np.ndarray, other_right_n: np.ndarray) -> np.ndarray:
     """1 where only the first model is right, -1 where only the other one is."""
-    return right_n.astype(float) - other_right_n
+    gained_n: np.ndarray = right_n.astype(float) - other_right_n
+    return gained_n
 
 
 def _mean(
@@ -85,7 +86,7 @@ def _mean(
         return UNKNOWN
 
     def statistic(weights_rn: np.ndarray) -> np.ndarray:
-        weighted_rn = weights_rn * gained_n[chosen]
-        return weighted_rn.sum(axis=1) / weights_rn.sum(axis=1)
+        means_r: np.ndarray = (weights_rn * gained_n[chosen]).sum(axis=1) / weights_rn.sum(axis=1)
+        return means_r
 
     return bootstrap.interval(statistic, patients_n[chosen], confidence=confidence)

@@ -17,8 +17,15 @@ def check(artifact: Artifact, clinical_rule: ClinicalRule) -> tuple[str, ...]:
         The reasons, with figures, for the store's history.
 
     Raises:
-        GateRefused: no evidence, evidence of another model, or figures under a floor.
+        GateRefused: no golden films, no evidence, evidence of another model, or figures under
+            a floor.
     """
+    if not artifact.golden:
+        raise GateRefused(
+            f"{str(artifact.path)!r} has no golden films: nothing would notice a machine on which "
+            "it answers otherwise; export the run again",
+            {},
+        )
     evidence = artifact.evidence
     if evidence is None:
         raise GateRefused(

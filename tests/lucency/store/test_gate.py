@@ -53,6 +53,14 @@ def test_bundle_over_both_floors_passes(candidate: Artifact) -> None:
     )
 
 
+def test_bundle_without_golden_films_is_refused(candidate: Artifact) -> None:
+    """Nothing would notice a machine on which it answers otherwise."""
+    emptied = artifact.with_files(proven(candidate), {artifact.GOLDEN: b"[]"})
+
+    with pytest.raises(GateRefused, match="no golden films"):
+        gate.check(emptied, RULE)
+
+
 def test_bundle_without_evidence_is_refused(candidate: Artifact) -> None:
     """A model that nobody tested is not promoted, and the message says how to test it."""
     with pytest.raises(GateRefused, match=r"no test evidence.*jobs/evaluate\.py") as refused:

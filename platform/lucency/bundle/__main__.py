@@ -1,0 +1,90 @@
+"""
+What a bundle is, without loading a model: ``python -m lucency.bundle verify|show PATH``.
+
+``verify`` checks every byte and, where LUCENCY_TRUSTED_KEYS names keys, the signature; ``show``
+prints what it decides and what proves it. The last line of stdout is one JSON object; exit
+status 0 is whole, 1 is not.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from lucency.bundle.artifact import Artifact
+from lucency.errors import LucencyError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one of the two commands; gives the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lucency.bundle", description="Check a bundle, or show what it is."
+    )
+    parser.add_argument("action", choices=("verify", "show"))
+    parser.add_argument("path", type=Path)
+    given = parser.parse_args(arguments)
+    try:
+        artifact = Artifact.load(given.path)
+    except LucencyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        print(json.dumps({"ok": False, "error": str(error), "kind": type(error).__name__}))
+        return 1
+    if given.action == "show":
+        for line in _shown(artifact):
+            print(line, file=sys.stderr)
+    print(json.dumps({"ok": True, **_plain(artifact)}))
+    return 0
+
+
+def _plain(artifact: Artifact) -> dict[str, Any]:
+    manifest = artifact.manifest
+    return {
+        "bundle": str(artifact.path),
+        "name": manifest.name,
+        "version": artifact.version,
+        "digest": artifact.digest,
+        "model_digest": artifact.model_digest,
+        "data_digest": manifest.data_digest,
+        "format": manifest.format,
+        "files": len(manifest.files),
+        "signed_by": artifact.signed_by,
+        "evidence": artifact.evidence is not None,
+    }
+
+
+def _shown(artifact: Artifact) -> list[str]:
+    card, manifest = artifact.model, artifact.manifest
+    size = sum((artifact.path / name).stat().st_size for name in manifest.files)
+    decides = (
+        "the most probable class"
+        if card.threshold is None
+        else f"{card.labels[1]} at probability {card.threshold:.4f} or more"
+    )
+    lines = [
+        f"{manifest.name} {artifact.version}, {len(manifest.files)} files, {size / 1e6:.1f} MB, "
+        f"sealed {manifest.created}",
+        f"  tells apart  {', '.join(card.labels)}",
+        f"  decides      {decides}; temperature {card.temperature:.3f}",
+        f"  sees         {card.preprocess.size} px, {card.preprocess.color}",
+        f"  rule         sensitivity {card.rule.sensitivity_floor}, "
+        f"specificity {card.rule.specificity_floor}",
+        f"  run          {manifest.run}, data {manifest.data_digest[:12]}",
+        f"  signed by    {artifact.signed_by or 'not asked for'}",
+    ]
+    if artifact.evidence is None:
+        return [*lines, "  evidence     none: it was not tested"]
+    return [
+        *lines,
+        f"  evidence     {artifact.evidence['films']:,} films of "
+        f"{artifact.evidence['patients']:,} patients",
+        *(
+            f"    {name:<12} {figure['value']:.4f} ({figure['lower']:.4f} to {figure['upper']:.4f})"
+            for name, figure in artifact.evidence["metrics"].items()
+            if None not in figure.values()
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

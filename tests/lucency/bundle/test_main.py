@@ -1,0 +1,61 @@
+"""``python -m lucency.bundle``: is it whole, and what is it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lucency.bundle.__main__ import main
+from lucency.bundle.artifact import Artifact
+
+
+def test_whole_bundle_is_verified(bundle: Artifact, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 0, and one JSON line that names the bundle."""
+    status = main(["verify", str(bundle.path)])
+
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert (status, err) == (0, "")
+    assert (found["ok"], found["digest"]) == (True, bundle.digest)
+
+
+def test_altered_bundle_is_not(
+    bundle: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 1, the file's name for people, and JSON for programs."""
+    shutil.copytree(bundle.path, tmp_path / "bundle")
+    (tmp_path / "bundle" / "history.json").write_text("[]")
+
+    status = main(["verify", str(tmp_path / "bundle")])
+
+    out, err = capsys.readouterr()
+    assert status == 1
+    assert "history.json" in err
+    assert json.loads(out)["kind"] == "ArtifactError"
+
+
+def test_bundle_is_shown(bundle: Artifact, capsys: pytest.CaptureFixture[str]) -> None:
+    """Classes, decision, rule and evidence, for people."""
+    assert main(["show", str(bundle.path)]) == 0
+
+    shown = capsys.readouterr().err
+    for text in (*bundle.model.labels, bundle.version, "evidence", "rule"):
+        assert text in shown
+
+
+def test_command_needs_no_training_stack(bundle: Artifact) -> None:
+    """An auditor's machine has neither torch nor ray."""
+    script = (
+        "import runpy, sys; sys.argv = ['bundle', 'verify', sys.argv[1]]\n"
+        "try: runpy.run_module('lucency.bundle', run_name='__main__')\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert not {'torch', 'ray', 'onnxruntime'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-c", script, str(bundle.path)]
+
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+
+    assert ended.returncode == 0, ended.stderr
