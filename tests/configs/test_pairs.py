@@ -21,7 +21,8 @@ from lucency.errors import ConfigError
 from lucency.evaluation import selection
 from lucency.learning.losses import losses
 from lucency.learning.optimizers import optimizers
-from lucency.learning.schedules import schedules
+from lucency.learning.schedules import At, schedules
+from lucency.models import blocks
 from lucency.models.base import Classifier, PooledClassifier, architectures, describe
 from tests.lucency.models.narrow import NARROW, assert_close_probabilities, spread
 
@@ -110,7 +111,8 @@ def train(data: str, recipe: Recipe, network: Classifier) -> list[float]:
     """Losses of two steps in the recipe's last phase, in the calls of ``training.loop``."""
     phase = recipe.phases[-1]
     network.train().to(memory_format=torch.channels_last)
-    optimizer = optimizers.build(recipe.optimizer, network.parameters(), phase.learning_rate)
+    groups = blocks.groups(network, phase.layer_decay)
+    optimizer = optimizers.build(recipe.optimizer, groups, phase.learning_rate)
     images_nchw = inputs(recipe).to(memory_format=torch.channels_last)
     labels_n = torch.arange(len(images_nchw)) % CLASSES[data]
     shares_k = torch.full((CLASSES[data],), 1 / CLASSES[data])
@@ -118,7 +120,8 @@ def train(data: str, recipe: Recipe, network: Classifier) -> list[float]:
     for step in range(STEPS):
         torch.manual_seed(0)  # the same dropout both times
         for group in optimizer.param_groups:
-            group["lr"] = phase.learning_rate * schedules.build(phase.schedule, step, STEPS)
+            factor = schedules.build(phase.schedule, At(step, STEPS))
+            group["lr"] = phase.learning_rate * factor * group["factor"]
         with autocast(recipe):
             logits_nk = network(images_nchw)
         loss = losses.build(recipe.loss, logits_nk.float(), labels_n, shares_k)

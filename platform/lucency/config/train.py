@@ -13,6 +13,7 @@ from lucency.errors import ConfigError
 from lucency.evaluation.rule import ClinicalRule
 from lucency.evaluation.selection import Selection
 from lucency.learning.losses import losses
+from lucency.learning.mix import Mix
 from lucency.learning.optimizers import optimizers
 from lucency.learning.schedules import schedules
 from lucency.models import backbone
@@ -29,14 +30,31 @@ class Phase(Node):
     A stretch of training with its own learning rate.
 
     Attributes:
-        train: ``head`` leaves the trunk as it is, its batch-norm statistics included.
+        train: ``head`` leaves the trunk as it is; a number frees so many blocks of the trunk, those
+            next to the head, as well; ``all`` frees everything.
+        layer_decay: Factor of the learning rate from each block to the one before it; the head
+            learns at the full rate.
+        batch_norm: Whose running statistics move: ``follow``, those of the blocks that are
+            trained; ``frozen``, nobody's; ``train``, everybody's.
         schedule: How the rate rises and falls over the phase's steps.
     """
 
     epochs: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]
-    train: Literal["head", "all"] = "all"
+    train: Literal["head", "all"] | Annotated[int, Field(ge=1)] = "all"
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    batch_norm: Literal["follow", "frozen", "train"] = "follow"
     schedule: Annotated[Options, schedules.field()] = schedules.options("cosine")(name="cosine")
+
+
+def _rising(workers: int | tuple[int, int]) -> int | tuple[int, int]:
+    if not isinstance(workers, int) and workers[0] > workers[1]:
+        raise ValueError(f"the fewest workers, {workers[0]}, are more than the most, {workers[1]}")
+    return workers
+
+
+_Count = Annotated[int, Field(ge=1)]
+Workers = Annotated[_Count | tuple[_Count, _Count], AfterValidator(_rising)]
 
 
 class Scaling(Node):
@@ -44,6 +62,16 @@ class Scaling(Node):
     How many workers, and what each holds. The same recipe runs on one CPU or on many GPUs.
 
     Attributes:
+        workers: A number, or the fewest and the most: ``[1, 4]`` goes on with what the cluster has
+            when nodes are lost, and takes in those that join.
+        micro_batch: Films that a worker takes at once; a worker's share of a batch that is larger
+            is gone through in parts whose gradients add up. All at once if not named.
+        compile: Compile the network (``torch.compile``); the first steps take minutes.
+        channels_last: Lay activations out by pixel, which convolutions of CPUs and GPUs prefer.
+        deterministic: Refuse operations whose result depends on the order of threads.
+        checkpoint_minutes: Save within an epoch too when so long has passed; 0 saves after epochs
+            only.
+        storage_patience_s: How long to wait for a run folder that can't be written to.
         gpu: One GPU a worker (nccl); otherwise CPU (gloo).
         max_failures: How many times dead workers are replaced before the run gives up.
         loader_threads: Threads of a worker that assemble the next batches; 0 assembles a batch
@@ -55,7 +83,7 @@ class Scaling(Node):
         stream_cpus: CPUs of a worker's data tasks, beside ``cpus_per_worker``.
     """
 
-    workers: Annotated[int, Field(ge=1)] = 1
+    workers: Workers = 1
     cpus_per_worker: Annotated[float, Field(gt=0)] = 1
     gpu: bool = False
     max_failures: Annotated[int, Field(ge=0)] = 2
@@ -63,6 +91,22 @@ class Scaling(Node):
     feeding: Literal["auto", "cache", "stream"] = "auto"
     cache: Path | None = None
     stream_cpus: Annotated[int, Field(ge=1)] = 1
+    micro_batch: Annotated[int, Field(ge=1)] | None = None
+    compile: bool = False
+    channels_last: bool = True
+    deterministic: bool = False
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 10.0
+    storage_patience_s: Annotated[float, Field(ge=0)] = 300.0
+
+    @property
+    def fewest(self) -> int:
+        """Workers that a run needs to go on."""
+        return self.workers if isinstance(self.workers, int) else self.workers[0]
+
+    @property
+    def most(self) -> int:
+        """Workers that a run takes where the cluster has room."""
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
 
 
 class Recipe(Node):
@@ -81,7 +125,12 @@ class Recipe(Node):
         selection: The figure on validation films that ranks epochs; ``auto`` is sensitivity at
             the rule's specificity floor for two classes, accuracy for more.
         patience: Epochs without a better score before the run stops.
-        precision: ``bf16`` computes convolutions in bfloat16 (autocast); weights stay float32.
+        min_change: By how much a score must be better to count as better for ``patience``.
+        mix: Blend films of a batch and their labels (mixup, CutMix).
+        clip_norm: Longest gradient, as its 2-norm over all parameters; longer ones are scaled down.
+        ema_decay: Keep an exponential moving average of the weights, and measure and keep that one.
+        precision: ``bf16`` and ``fp16`` compute convolutions in 16 bits (autocast), the latter
+            with a scaled loss; weights stay float32.
     """
 
     preprocess: Preprocess
@@ -96,7 +145,11 @@ class Recipe(Node):
     shuffle_window: Annotated[int, Field(ge=1)] = 16384
     selection: Selection = "auto"
     patience: Annotated[int, Field(ge=1)] = 5
-    precision: Literal["fp32", "bf16"] = "fp32"
+    min_change: Annotated[float, Field(ge=0)] = 0.0
+    mix: Mix | None = None
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     rule: ClinicalRule = ClinicalRule()
     seed: Annotated[int, Field(ge=0)] = 0
     scaling: Scaling = Scaling()
@@ -120,11 +173,11 @@ class Recipe(Node):
         return {**raw, "preprocess": {**preprocess, "mean": mean, "std": std}}
 
     @model_validator(mode="after")
-    def _batch_divides(self) -> "Recipe":
-        if self.batch_size % self.scaling.workers:
+    def _every_worker_has_films(self) -> "Recipe":
+        if self.batch_size < self.scaling.most:
             raise ValueError(
-                f"batch_size {self.batch_size} can't be divided among "
-                f"{self.scaling.workers} workers: make it a multiple"
+                f"batch_size {self.batch_size} leaves some of {self.scaling.most} workers without "
+                "a film: take a larger batch or fewer workers"
             )
         return self
 
@@ -195,15 +248,43 @@ def _located(value: Path | str) -> Path | str:
 Location = Annotated[Path | str, AfterValidator(_located)]
 
 
+class Tracking(Node):
+    """
+    Where else a run is written down, epoch by epoch.
+
+    Attributes:
+        tensorboard: Folder for event files, one sub-folder a run.
+        mlflow: Tracking URI: ``file:FOLDER``, ``sqlite:///FILE`` or a server's.
+        experiment: Name that MLflow groups runs by.
+    """
+
+    tensorboard: Path | None = None
+    mlflow: str | None = None
+    experiment: str = "lucency"
+
+
 class TrainConfig(Node):
     """
     A recipe, the table to learn from and the folder for runs.
 
+    Without ``fresh`` and ``resume``, a run that was begun goes on and one that was not begins.
+
     Attributes:
+        name: Of the run's folder; from the digests of recipe and data if none is given.
         fresh: Throw away what an earlier run of the same name left, and start anew.
+        resume: Go on with a run that was begun, and refuse to begin one.
     """
 
     table: Location
     runs: Path
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] | None = None
     fresh: bool = False
+    resume: bool = False
+    tracking: Tracking = Tracking()
     recipe: Recipe
+
+    @model_validator(mode="after")
+    def _begins_or_goes_on(self) -> "TrainConfig":
+        if self.fresh and self.resume:
+            raise ValueError("fresh begins anew and resume goes on: give one of them")
+        return self

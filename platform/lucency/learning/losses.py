@@ -2,6 +2,8 @@
 Losses over the logits of a batch; each takes the class shares that the platform counted.
 
 A task of two classes has one logit a film, of the second class; a task of k > 2 classes has k.
+Targets are labels, int64 n, or the share of every class c in each film, float n x c, where films
+were blended: the loss is then the mean of the losses of the labels that took part.
 """
 
 from typing import Annotated
@@ -21,7 +23,12 @@ Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
 @losses.register("bce")
 def binary_cross_entropy(
-    logits_nk: Tensor, labels_n: Tensor, shares_k: Tensor, *, balance: bool = True
+    logits_nk: Tensor,
+    targets: Tensor,
+    shares_k: Tensor,
+    *,
+    balance: bool = True,
+    label_smoothing: Smoothing = 0.0,
 ) -> Tensor:
     """
     Binary cross-entropy.
@@ -29,6 +36,7 @@ def binary_cross_entropy(
     Args:
         shares_k: Share of each class among the training films.
         balance: Weight both classes to the same total; the mean weight stays 1.
+        label_smoothing: As for ``cross_entropy``.
 
     Returns:
         Mean loss over the batch in nats, a scalar.
@@ -40,13 +48,15 @@ def binary_cross_entropy(
         raise ConfigError(
             f"loss bce is for two classes, the data have {len(shares_k)}: use cross_entropy"
         )
-    return cross_entropy(logits_nk, labels_n, shares_k, balance=balance)
+    return cross_entropy(
+        logits_nk, targets, shares_k, balance=balance, label_smoothing=label_smoothing
+    )
 
 
 @losses.register("cross_entropy")
 def cross_entropy(
     logits_nk: Tensor,
-    labels_n: Tensor,
+    targets: Tensor,
     shares_k: Tensor,
     *,
     balance: bool = False,
@@ -64,18 +74,18 @@ def cross_entropy(
     Returns:
         Mean loss over the batch in nats, a scalar.
     """
-    given_nk = _log_probabilities(logits_nk)
-    right_n = given_nk.gather(1, labels_n[:, None])[:, 0]
-    each_n = -(1 - label_smoothing) * right_n - label_smoothing * given_nk.mean(dim=1)
-    if not balance:
-        return each_n.mean()
-    return (each_n * (1 / (len(shares_k) * shares_k))[labels_n]).mean()
+    given_nc = _log_probabilities(logits_nk)
+    even_n1 = given_nc.mean(dim=1, keepdim=True)
+    each_nc = -(1 - label_smoothing) * given_nc - label_smoothing * even_n1
+    if balance:
+        each_nc = each_nc * (1 / (len(shares_k) * shares_k))
+    return _of_targets(each_nc, targets).mean()
 
 
 @losses.register("focal")
 def focal(
     logits_nk: Tensor,
-    labels_n: Tensor,
+    targets: Tensor,
     shares_k: Tensor,
     *,
     gamma: Annotated[float, Field(ge=0, le=10)] = 2.0,
@@ -89,20 +99,35 @@ def focal(
     Returns:
         Mean loss over the batch in nats, a scalar.
     """
-    if logits_nk.shape[1] == 1:
-        signed_n = torch.where(labels_n == 1, logits_nk[:, 0], -logits_nk[:, 0])
-        right_n, wrong_n = F.logsigmoid(signed_n), F.logsigmoid(-signed_n)
-    else:
-        given_nk = _log_probabilities(logits_nk)
-        right_n = given_nk.gather(1, labels_n[:, None])[:, 0]
-        others_nk = given_nk.scatter(1, labels_n[:, None], -torch.inf)
-        wrong_n = torch.logsumexp(others_nk, dim=1)
+    given_nc = _log_probabilities(logits_nk)
     # (1 - p) ** gamma by its logarithm: the power's own gradient is infinite at p = 1.
-    return (torch.exp(gamma * wrong_n) * -right_n).mean()
+    each_nc = torch.exp(gamma * _log_of_the_others(given_nc)) * -given_nc
+    return _of_targets(each_nc, targets).mean()
 
 
 def _log_probabilities(logits_nk: Tensor) -> Tensor:
-    """Log probabilities of all classes, n x k; the one logit of two classes gives both."""
+    """Log probabilities of all classes, n x c; the one logit of two classes gives both."""
     if logits_nk.shape[1] == 1:
         return torch.cat([F.logsigmoid(-logits_nk), F.logsigmoid(logits_nk)], dim=1)
     return F.log_softmax(logits_nk, dim=1)
+
+
+def _log_of_the_others(given_nc: Tensor) -> Tensor:
+    """
+    Logarithm of what all other classes are given together, for each class.
+
+    As a sum of the others: 1 - p would be 0 for every p that float32 rounds to 1.
+    """
+    if given_nc.shape[1] == 2:
+        return given_nc.flip(1)
+    none_n1 = given_nc.new_full((len(given_nc), 1), -torch.inf)
+    before_nc = torch.cat([none_n1, given_nc.logcumsumexp(1)[:, :-1]], dim=1)
+    after_nc = torch.cat([none_n1, given_nc.flip(1).logcumsumexp(1)[:, :-1]], dim=1).flip(1)
+    return torch.logaddexp(before_nc, after_nc)
+
+
+def _of_targets(each_nc: Tensor, targets: Tensor) -> Tensor:
+    """Loss of each film, n, from what it would be for every label, n x c."""
+    if targets.is_floating_point():
+        return (targets * each_nc).sum(dim=1)
+    return each_nc.gather(1, targets[:, None])[:, 0]

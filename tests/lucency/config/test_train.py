@@ -43,10 +43,41 @@ def test_data_name_the_run(recipe: Recipe) -> None:
     assert recipe.identity("a" * 64) != recipe.identity("b" * 64)
 
 
-def test_batch_divides_among_workers(recipe: Recipe) -> None:
-    """A batch that leaves a rest is refused with both numbers."""
-    with pytest.raises(ConfigError, match="batch_size 16 can't be divided among 3 workers"):
-        changed(recipe, scaling={"workers": 3})
+@pytest.mark.parametrize("workers", [17, [1, 17]])
+def test_every_worker_has_a_film_of_each_batch(recipe: Recipe, workers: Any) -> None:
+    """More workers than films in a batch are refused with both numbers; a rest is not."""
+    with pytest.raises(ConfigError, match="batch_size 16 leaves some of 17 workers without a film"):
+        changed(recipe, scaling={"workers": workers})
+
+    assert changed(recipe, scaling={"workers": 3}).scaling.most == 3
+
+
+def test_workers_are_a_number_or_a_range(recipe: Recipe) -> None:
+    """A number is its own range; the fewest can't be more than the most."""
+    fixed = changed(recipe, scaling={"workers": 2}).scaling
+    elastic = changed(recipe, scaling={"workers": [1, 4]}).scaling
+
+    assert (fixed.fewest, fixed.most) == (2, 2)
+    assert (elastic.fewest, elastic.most) == (1, 4)
+    with pytest.raises(ConfigError, match="the fewest workers, 4, are more than the most, 1"):
+        changed(recipe, scaling={"workers": [4, 1]})
+
+
+def test_run_begins_anew_or_goes_on(recipe: Recipe) -> None:
+    """A command that asks for both is refused: one of them throws away what the other needs."""
+    plain = {"table": "data", "runs": "runs", "recipe": recipe.plain()}
+
+    with pytest.raises(ConfigError, match="fresh begins anew and resume goes on: give one of them"):
+        TrainConfig.from_mapping({**plain, "fresh": True, "resume": True}, "test")
+
+
+@pytest.mark.parametrize("name", ["../runs", "a/b", ".hidden", "", "x" * 65])
+def test_name_of_a_run_is_one_folder(recipe: Recipe, name: str) -> None:
+    """A name that would leave the folder for runs, or hide in it, is refused."""
+    plain = {"table": "data", "runs": "runs", "recipe": recipe.plain()}
+
+    with pytest.raises(ConfigError, match="name"):
+        TrainConfig.from_mapping({**plain, "name": name}, "test")
 
 
 def test_epochs_are_those_of_all_phases(recipe: Recipe) -> None:
@@ -69,7 +100,7 @@ def test_epochs_are_those_of_all_phases(recipe: Recipe) -> None:
         ({"phases": [{"epochs": 0, "learning_rate": 1}]}, "phases.0.epochs"),
         ({"phases": [{"epochs": 1, "learning_rate": 0}]}, "phases.0.learning_rate"),
         ({"phases": [{"epochs": 1, "learning_rate": 1, "train": "trunk"}]}, "phases.0.train"),
-        ({"precision": "fp16"}, "precision"),
+        ({"precision": "fp8"}, "precision"),
         ({"model": {"name": "small", "width": 1}}, "model.width"),
         ({"optimizer": {"name": "adamw", "weight_decay": -1}}, "optimizer.weight_decay"),
         ({"augmentation": {"flip": True}}, "augmentation"),
@@ -84,7 +115,8 @@ def test_value_that_can_not_train_is_refused(
     with pytest.raises(ConfigError) as caught:
         changed(recipe, **values)
 
-    assert str(caught.value).startswith(f"test: {place}: ")
+    # Where a value may be of several kinds, each kind says below the place what it expects.
+    assert str(caught.value).startswith((f"test: {place}: ", f"test: {place}."))
 
 
 @pytest.mark.parametrize(

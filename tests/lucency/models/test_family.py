@@ -22,6 +22,7 @@ from lucency.models.base import (
     describe,
     parameters,
 )
+from lucency.models.blocks import Group
 from lucency.preprocess import Preprocess
 from tests.lucency.models.narrow import NARROW, assert_close_probabilities, spread
 
@@ -125,7 +126,8 @@ def test_facts_can_be_used(name: str) -> None:
     assert set(facts.channels) <= {1, 3}
     assert 0 < facts.start.learning_rate < 0.1
     options = optimizers.options(facts.start.optimizer["name"])(**facts.start.optimizer)
-    optimizer = optimizers.build(options, nn.Linear(1, 1).parameters(), facts.start.learning_rate)
+    groups = [Group(list(nn.Linear(1, 1).parameters()))]
+    optimizer = optimizers.build(options, groups, facts.start.learning_rate)
     assert optimizer.param_groups[0]["lr"] == facts.start.learning_rate
 
 
