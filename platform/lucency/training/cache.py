@@ -44,22 +44,41 @@ class Cached(Feed):
         self._films = Decoded.of(table, name, rows, renderer.preprocess, folder, threads)
 
     def batches(self, batches: Sequence[np.ndarray], epoch: int = 0) -> Iterator[Batch]:
+        films_nhwc = self._films.stacked
+        if films_nhwc is not None and not self._renderer.takes_whole(films_nhwc.shape[1:]):
+            films_nhwc = None
+
         def assemble(places: np.ndarray) -> Batch:
-            inputs = np.empty((len(places), *self._renderer.shape), dtype=np.float32)
-            for index, place in enumerate(places.tolist()):
-                self._renderer(self._films[place], epoch, place, inputs[index])
+            if films_nhwc is not None:
+                inputs = self._renderer.whole(films_nhwc[places])
+            else:
+                inputs = self._one_by_one(places, epoch)
             return Batch(inputs, self.labels[places], places)
 
         return feed.prefetched(assemble, batches, self._threads)
 
+    def _one_by_one(self, places: np.ndarray, epoch: int) -> np.ndarray:
+        inputs = np.empty((len(places), *self._renderer.shape), dtype=np.float32)
+        for index, place in enumerate(places.tolist()):
+            self._renderer(self._films[place], epoch, place, inputs[index])
+        return inputs
+
 
 class Decoded(Sequence[np.ndarray]):
-    """Working films by place, uint8 h x w x c each, views of the mapped file."""
+    """
+    Working films by place, uint8 h x w x c each, views of the mapped file.
+
+    Attributes:
+        stacked: All of them, n x h x w x c, if they have one shape; else None.
+    """
 
     def __init__(self, stem: Path) -> None:
         with np.load(_with(stem, _INDEX)) as index:
             self._ends, self._shapes = index["ends"].tolist(), index["shapes"].tolist()
         self._pixels = np.memmap(_with(stem, _PIXELS), np.uint8, "r").view(np.ndarray)
+        self.stacked: np.ndarray | None = None
+        if self._shapes and all(shape == self._shapes[0] for shape in self._shapes):
+            self.stacked = self._pixels.reshape(len(self._shapes), *self._shapes[0])
 
     def __len__(self) -> int:
         return len(self._shapes)

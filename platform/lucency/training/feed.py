@@ -12,7 +12,7 @@ import numpy as np
 from lucency import seed
 from lucency.augment import Augmentation, Augmenter
 from lucency.datasets.table import Table
-from lucency.preprocess import Preprocess
+from lucency.preprocess import Preprocess, tables
 from lucency.training.order import Split
 
 
@@ -86,6 +86,24 @@ class Renderer:
             self.preprocess.tensor(working, out)
             return
         self._augmenter(working, seed.derive(self.seed_number, "film", epoch, place), out)
+
+    def takes_whole(self, shape: tuple[int, ...]) -> bool:
+        """Whether films of this shape, h x w x c, become inputs by their gray levels alone."""
+        channels, height, width = self.shape
+        return self._augmenter is None and shape == (height, width, channels)
+
+    def whole(self, films_nhwc: np.ndarray) -> np.ndarray:
+        """
+        Inputs of a batch at once, n x c x h x w, the same numbers as one by one.
+
+        At 28 pixels what is done for each film apart costs four times the looking up.
+        """
+        inputs = np.empty((len(films_nhwc), *self.shape), dtype=np.float32)
+        levels = tables(self.preprocess.mean, self.preprocess.std)
+        for channel, table in enumerate(levels):
+            rows = np.ascontiguousarray(films_nhwc[..., channel]).reshape(-1, self.shape[-1])
+            inputs[:, channel] = cv2.LUT(rows, table).reshape(-1, *self.shape[1:])
+        return inputs
 
 
 def split_of(table: Table, name: str) -> tuple[np.ndarray, Split]:

@@ -1,261 +1,283 @@
-"""The training loop that runs on every worker: phases, epochs, measuring, reporting."""
+"""The training loop that runs on every worker: phases, epochs, steps, measuring, saving."""
 
-import resource
 import time
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import ray.train
 import ray.train.torch
 import torch
-import torch.distributed
-from torch import nn
 
-from lucency import files, seed
+from lucency import seed
 from lucency.config.train import Phase, Recipe
 from lucency.datasets.table import Table
 from lucency.errors import TrainingError
 from lucency.evaluation import selection
 from lucency.evaluation.selection import SCORE
-from lucency.learning.losses import losses
-from lucency.learning.optimizers import optimizers
-from lucency.learning.schedules import schedules
-from lucency.models.base import Classifier, architectures
-from lucency.training import checkpoint, feeding, order
-from lucency.training.checkpoint import State
+from lucency.learning.schedules import At, schedules
+from lucency.models import blocks
+from lucency.training import beat, checkpoint, failure, gauges, measure, referee
+from lucency.training.average import Average
+from lucency.training.beat import Beat
+from lucency.training.checkpoint import RayReports, Reports
+from lucency.training.device import Device
+from lucency.training.failure import FAILED
+from lucency.training.keeper import HISTORY, Keeper
 from lucency.training.order import EpochOrder
+from lucency.training.pace import PROGRESS, Pace, Tally
+from lucency.training.ranks import Ranks
+from lucency.training.referee import STOPPED
+from lucency.training.step import Learner
+from lucency.training.task import Task
 
-PROGRESS = "progress.json"
-HISTORY = "history.json"
-_PROGRESS_EVERY_S = 0.5
+__all__ = ["FAILED", "HISTORY", "PROGRESS", "STOPPED", "Job", "Worker", "run", "stopped", "train"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker is told; plain values, because Ray carries it to other machines."""
+    """
+    What every worker is told; plain values, because Ray carries it to other machines.
+
+    Attributes:
+        folder: Of the run; every worker can read and write it.
+        referee: Name of the actor that judges this trial of a search.
+    """
 
     recipe: dict[str, Any]
     table: str
     folder: str
+    referee: str | None = None
 
 
 def run(settings: dict[str, Any]) -> None:
     """
-    Train to the end of the recipe, from the last checkpoint if there is one.
+    What Ray Train calls on every worker.
 
     Args:
         settings: A ``Job`` as a mapping, which is what Ray hands over.
-
-    Raises:
-        TrainingError: the loss is no longer a finite number.
     """
-    job = Job(**settings)
-    recipe = Recipe.from_mapping(job.recipe, "recipe")
     context = ray.train.get_context()
-    worker = _Worker(recipe, Table.open(job.table), Path(job.folder), context)
-    state = worker.state
-    first = 0
-    for index, phase in enumerate(recipe.phases):
-        last = first + phase.epochs
-        if state.epoch < last and not stopped(state.history, recipe.patience):
-            worker.run_phase(index, phase, first)
-        first = last
+    ranks = Ranks(context.get_world_rank(), context.get_world_size())
+    train(Job(**settings), ranks, ray.train.torch.get_device(), RayReports())
 
 
-def stopped(history: list[dict[str, float]], patience: int) -> bool:
-    """True once the best score is ``patience`` epochs old."""
-    scores = [row[SCORE] for row in history]
-    return bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience
+def train(job: Job, ranks: Ranks, device: torch.device, reports: Reports) -> None:
+    """
+    Train to the end of the recipe, from the last checkpoint if there is one.
+
+    What a restart can't cure ends in ``failed.json`` and in a normal return on every rank, so
+    that Ray Train tries nothing again.
+    """
+    folder = Path(job.folder)
+    if ranks.first:
+        with suppress(OSError):  # of an attempt before this one
+            (folder / FAILED).unlink(missing_ok=True)
+    try:
+        Worker(job, ranks, device, reports).work()
+    except TrainingError as error:
+        # Raised by all ranks or by none: what one alone meets is an error of another kind.
+        if ranks.first:
+            failure.note(folder, error)
 
 
-class _Worker:
-    """One rank: its model, its share of the films and what it has learned so far."""
+def stopped(history: list[dict[str, float]], patience: int, min_change: float = 0.0) -> bool:
+    """True once the best score is ``patience`` epochs old; it must be beaten by ``min_change``."""
+    best, age = -torch.inf, 0
+    for row in history:
+        better = row[SCORE] > best + min_change
+        best, age = (row[SCORE], 0) if better else (best, age + 1)
+    return age >= patience
 
-    def __init__(
-        self, recipe: Recipe, table: Table, folder: Path, context: ray.train.TrainContext
-    ) -> None:
-        self.recipe = recipe
-        self.folder = folder
-        self.rank = context.get_world_rank()
-        self.world = context.get_world_size()
-        self.device = ray.train.torch.get_device()
-        self.train = feeding.opened(recipe, table, "train", varied=True)
-        self.validation = feeding.opened(recipe, table, "validation", varied=False)
-        self.classes = len(table.classes)
-        counts = np.bincount(self.train.labels, minlength=self.classes)
-        self.shares_k = torch.from_numpy(counts / counts.sum()).float().to(self.device)
-        seed.seed_process(recipe.seed)
-        torch.manual_seed(seed.derive(recipe.seed, "weights"))
-        self.model: Classifier = architectures.build(
-            recipe.model,
-            in_channels=recipe.preprocess.channels,
-            outputs=selection.outputs(self.classes),
-            side=recipe.preprocess.size,
+
+class Worker:
+    """One rank: its networks, its share of the films, how far the run is."""
+
+    def __init__(self, job: Job, ranks: Ranks, device: torch.device, reports: Reports) -> None:
+        self.folder = Path(job.folder)
+        self.referee = job.referee
+        self.recipe = recipe = Recipe.from_mapping(job.recipe, "recipe")
+        self.ranks = ranks
+        self.device = Device(recipe, device)
+        self.task = Task(recipe, Table.open(job.table))
+        self.keeper = Keeper(self.folder, recipe.scaling, ranks, reports)
+        self.state = self.keeper.restored()
+        self.model = self.task.network(self.state.model)
+        self.device.holding(self.model)
+        self.average = Average(self.model, recipe.ema_decay) if recipe.ema_decay else None
+        if self.average and self.state.ema:
+            self.average.model.load_state_dict(self.state.ema)
+        self.state.model, self.state.ema = {}, None  # they live in the networks now
+
+    def work(self) -> None:
+        """All phases that are not done yet."""
+        state, first = self.state, 0
+        # Killed between an epoch's checkpoint and its verdict, a trial asks for it again.
+        ended = state.epoch > 0 and not state.tally and self._ended()
+        for index, phase in enumerate(self.recipe.phases):
+            last = first + phase.epochs
+            if state.epoch < last and not ended:
+                ended = self._phase(index, phase, first)
+            first = last
+
+    def _phase(self, index: int, phase: Phase, first: int) -> bool:
+        """All epochs of a phase that are not done yet; true if the run ends there."""
+        state = self.state
+        shares_k = self.task.shares().to(self.device.torch)
+        learner = Learner(
+            self.recipe, phase, self.model, self.average, shares_k, self.device, self.ranks
         )
-        self.state = checkpoint.restore() or State()
-        if self.state.model:
-            self.model.load_state_dict(self.state.model)
-        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if state.optimizer and state.phase == index:
+            learner.restore(state.optimizer, state.scaler)
+        state.phase = index
+        for epoch in range(max(state.epoch, first), first + phase.epochs):
+            row = self._epoch(learner, phase, epoch, first)
+            state.epoch, state.tally = epoch + 1, {}
+            state.history = [*state.history, row]
+            self._save(learner, self.task.order(epoch + 1).position())
+            if self.ranks.first:
+                gauges.publish(self.folder.name, row)
+            if self._ended():
+                return True
+        return False
 
-    def run_phase(self, index: int, phase: Phase, first_epoch: int) -> None:
-        """All epochs of a phase that are not done yet."""
-        self.model.features.requires_grad_(phase.train == "all")
-        # Wrapped anew in each phase: DDP fixes at construction which gradients it waits for.
-        wrapped = ray.train.torch.prepare_model(self.model) if self.world > 1 else self.model
-        trainable = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = optimizers.build(self.recipe.optimizer, trainable, phase.learning_rate)
-        if self.state.optimizer and self.state.phase == index:
-            optimizer.load_state_dict(self.state.optimizer)
-        start = max(self.state.epoch, first_epoch)
-        for epoch in range(start, first_epoch + phase.epochs):
-            began = time.monotonic()
-            loss, rate = self._train_epoch(wrapped, optimizer, phase, epoch, epoch - first_epoch)
-            train_s = time.monotonic() - began
-            figures, logits_nk = self._measure()
-            self.state = State(
-                epoch=epoch + 1,
-                phase=index,
-                model=checkpoint.cpu_state(self.model),
-                optimizer=optimizer.state_dict(),
-                sampler=self._order(epoch + 1).position(),
-                history=[
-                    *self.state.history,
-                    {
-                        "epoch": epoch + 1,
-                        "train_loss": loss,
-                        **figures,
-                        "learning_rate": rate,
-                        "images_per_s": len(self.train) / train_s,
-                        "seconds": time.monotonic() - began,
-                        "memory_mib": self._peak_memory_mib(),
-                    },
-                ],
-                logits=torch.from_numpy(logits_nk).float(),
-            )
-            self._report()
-            if stopped(self.state.history, self.recipe.patience):
-                return
+    def _epoch(self, learner: Learner, phase: Phase, epoch: int, first: int) -> dict[str, float]:
+        """Train, measure, and sum it up in a row of the history."""
+        energy_j = self.device.energy_j()
+        planned = self.task.order(epoch)
+        tally, rate = self._steps(learner, phase, planned, first)
+        films = planned.steps * self.recipe.batch_size
+        began = time.monotonic()
+        figures = self._measure()
+        measure_s = time.monotonic() - began
+        return {
+            "epoch": epoch + 1,
+            "train_loss": tally.loss / planned.steps,
+            **figures,
+            "learning_rate": rate,
+            "images_per_s": films / max(1e-9, tally.seconds),
+            "wait_s": tally.wait_s,
+            "compute_s": tally.seconds - tally.wait_s,
+            "measure_s": measure_s,
+            "seconds": tally.seconds + measure_s,
+            "memory_mib": self.device.peak_memory_mib(),
+            "workers": float(self.ranks.world),
+            **self._energy(energy_j),
+        }
 
-    def _train_epoch(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        phase: Phase,
-        epoch: int,
-        epoch_of_phase: int,
-    ) -> tuple[float, float]:
-        recipe = self.recipe
-        # Dropout is drawn from here on: the same after a restart as without one.
-        torch.manual_seed(seed.derive(recipe.seed, "epoch", epoch, self.rank))
-        model.train()
-        if phase.train == "head":
-            self.model.features.eval()
-        planned = self._order(epoch)
+    def _steps(
+        self, learner: Learner, phase: Phase, planned: EpochOrder, first: int
+    ) -> tuple[Tally, float]:
+        """The steps of an epoch that are not done yet, and the last one's learning rate."""
+        recipe, ranks, epoch, rate = self.recipe, self.ranks, planned.epoch, 0.0
         start = planned.start(self.state.sampler)
-        steps = planned.steps * phase.epochs
-        total, shown, rate = 0.0, 0.0, 0.0
-        mine = planned.batches(start, rank=self.rank, world=self.world)
-        for step, (inputs, labels, places) in enumerate(self.train.batches(mine, epoch), start):
-            done = epoch_of_phase * planned.steps + step
-            rate = phase.learning_rate * schedules.build(phase.schedule, done, steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            images_nchw = torch.from_numpy(inputs).to(
-                self.device, memory_format=torch.channels_last
+        scores = tuple(row[SCORE] for row in self.state.history[first:])
+        places = planned.batches(start, rank=ranks.rank, world=ranks.world)
+        blocks.modes(self.model, phase.train, phase.batch_norm)
+        meet = Beat(ranks, self._networks(), self.device.torch)
+        pace = Pace(self.folder if ranks.first else None, Tally(**self.state.tally))
+        batches = iter(self.task.films.batches(places, epoch))
+        losses: list[torch.Tensor] = []
+        for step in range(start, planned.steps):
+            with pace.waiting():
+                batch = next(batches)
+            at = At((epoch - first) * planned.steps + step, phase.epochs * planned.steps, scores)
+            rate = phase.learning_rate * schedules.build(phase.schedule, at)
+            loss = learner.step(
+                self.device.images(batch.inputs),
+                self.device.labels(batch.labels),
+                rate=rate,
+                seed_number=seed.derive(recipe.seed, "step", epoch, step, ranks.rank),
+                done=epoch * planned.steps + step,
             )
-            with self._autocast():
-                logits_nk = model(images_nchw)
-            labels_n = torch.from_numpy(labels).to(self.device)
-            loss = losses.build(recipe.loss, logits_nk.float(), labels_n, self.shares_k)
-            value = float(loss.detach())
-            if not np.isfinite(value):
-                raise TrainingError(
-                    f"the loss is {value} in epoch {epoch + 1}, step {step + 1}, films "
-                    f"{places.tolist()[:8]} of the train split; the last checkpoint is good. "
-                    "Lower the learning rate"
+            losses.append(loss)
+            last = step + 1 == planned.steps
+            save = False
+            if last or (step + 1) % beat.STEPS == 0:
+                agreed, save = meet(losses, self.keeper.due and not last)
+                self._require_numbers(agreed, planned, step, weights=save or last)
+                pace.tally.loss += sum(agreed)
+                losses.clear()
+            if pace.stepped(recipe.batch_size):
+                share = (step + 1) / planned.steps
+                pace.show(
+                    (epoch + share) * len(self.task.films), epoch + 1, float(loss) * ranks.world
                 )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            total += value
-            if self.rank == 0 and time.monotonic() - shown > _PROGRESS_EVERY_S:
-                shown = time.monotonic()
-                self._show(epoch, (step + 1) / planned.steps, value)
-        return total / (planned.steps - start), rate
+            if save:
+                self.state.tally = pace.tally.plain()
+                self._save(learner, planned.position(step + 1))
+                pace.resume()
+        return pace.tally, rate
 
-    @torch.inference_mode()
-    def _measure(self) -> tuple[dict[str, float], np.ndarray]:
-        """Figures and logits of the whole validation split, every film counted once."""
-        self.model.eval()
-        batches = order.shard(
-            len(self.validation), self.recipe.batch_size, rank=self.rank, world=self.world
-        )
-        places: list[np.ndarray] = []
-        logits: list[np.ndarray] = []
-        for inputs, _, where in self.validation.batches(batches):
-            images_nchw = torch.from_numpy(inputs).to(
-                self.device, memory_format=torch.channels_last
-            )
-            with self._autocast():
-                outputs = self.model(images_nchw)
-            places.append(where)
-            logits.append(outputs.float().cpu().numpy())
-        # A rank without films, where there are more workers than films, still takes part.
-        mine = (
-            np.concatenate([np.empty(0, dtype=np.int64), *places]),
-            np.concatenate([np.empty((0, selection.outputs(self.classes))), *logits]),
-        )
-        parts: list[Any] = [mine]
-        if self.world > 1:
-            parts = [None] * self.world
-            torch.distributed.all_gather_object(parts, mine)
-        logits_nk = order.merge(parts, len(self.validation))
-        figures = selection.figures(
-            self.validation.labels,
-            logits_nk,
-            self.recipe.rule.specificity_floor,
-            self.recipe.selection,
-        )
-        return figures, logits_nk
-
-    def _report(self) -> None:
-        row = self.state.history[-1]
-        ranked = {SCORE: row[SCORE], "epoch": row["epoch"]}
-        if self.rank:
-            ray.train.report(ranked)
-            return
-        files.write_json(self.folder / HISTORY, self.state.history)
-        self._show(self.state.epoch, 0.0, row["train_loss"])
-        with checkpoint.saved(self.state) as saved:
-            ray.train.report(
-                ranked, checkpoint=saved, checkpoint_dir_name=f"epoch_{self.state.epoch:03d}"
-            )
-
-    def _show(self, epoch: int, share: float, loss: float) -> None:
-        done = int((epoch + share) * len(self.train))
-        files.write_json(self.folder / PROGRESS, {"done": done, "loss": loss})
-
-    def _peak_memory_mib(self) -> float:
-        """Of the GPU where there is one, else of this process."""
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) / 2**20
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-    def _order(self, epoch: int) -> EpochOrder:
+    def _measure(self) -> dict[str, float]:
+        """Figures of the whole validation split, every film counted once."""
         recipe = self.recipe
-        return EpochOrder(
-            self.train.split,
-            batch_size=recipe.batch_size,
-            sampling=recipe.sampling,
-            window=recipe.shuffle_window,
-            seed_number=recipe.seed,
-            epoch=epoch,
+        logits_nk = measure.logits(
+            self._networks()[-1].eval(),
+            self.task.validation,
+            self.device,
+            self.ranks,
+            batch_size=min(recipe.batch_size, recipe.scaling.micro_batch or recipe.batch_size),
+            outputs=self.task.outputs,
+        )
+        self.state.logits = torch.from_numpy(logits_nk).float()
+        return selection.figures(
+            self.task.validation.labels, logits_nk, recipe.rule.specificity_floor, recipe.selection
         )
 
-    def _autocast(self) -> Any:
-        if self.recipe.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+    def _ended(self) -> bool:
+        """Whether the run ends after its last epoch: by its own patience or by its referee's."""
+        if self.referee is not None:
+            stop = False
+            if self.ranks.first:
+                stop = referee.stops(
+                    self.referee, self.folder, self.state, self.task.validation.split
+                )
+            if self.ranks.told(stop):
+                return True
+        return stopped(self.state.history, self.recipe.patience, self.recipe.min_change)
+
+    def _require_numbers(
+        self, losses: list[float], planned: EpochOrder, step: int, *, weights: bool
+    ) -> None:
+        """Refuse to go on from, to measure or to save what is no longer finite."""
+        wrong = failure.first_wrong(losses)
+        if wrong is not None:
+            step += 1 - len(losses) + wrong
+            what = f"the loss is {losses[wrong]}"
+        elif weights and not failure.finite(self._networks()):
+            what = "a weight is no longer a number"
+        else:
+            return
+        raise failure.diverged(
+            what,
+            epoch=planned.epoch,
+            step=step,
+            films=self.task.batch(planned, step),
+            last_saved=self.keeper.last,
+        )
+
+    def _save(self, learner: Learner, position: dict[str, int | str]) -> None:
+        self.state.sampler = position
+        optimizer, scaler = learner.state()
+        self.keeper.save(
+            replace(
+                self.state,
+                model=checkpoint.weights(self.model),
+                ema=checkpoint.weights(self.average.model) if self.average else None,
+                optimizer=optimizer,
+                scaler=scaler,
+            )
+        )
+
+    def _energy(self, before_j: float | None) -> dict[str, float]:
+        """Of all ranks' GPUs in this epoch, where each of them counts it."""
+        after_j = self.device.energy_j()
+        own_j = None if before_j is None or after_j is None else after_j - before_j
+        known_j = [each for each in self.ranks.gathered(own_j) if each is not None]
+        return {"gpu_energy_j": sum(known_j)} if len(known_j) == self.ranks.world else {}
+
+    def _networks(self) -> list[torch.nn.Module]:
+        """The network that learns and, last, the one that is measured and kept."""
+        return [self.model, *([self.average.model] if self.average else [])]

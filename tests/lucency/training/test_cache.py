@@ -16,6 +16,7 @@ import pytest
 from lucency.augment import Augmentation
 from lucency.datasets.table import Table
 from lucency.errors import DataError
+from lucency.images import Color
 from lucency.preprocess import Preprocess
 from lucency.training import cache
 from lucency.training.cache import Cached, Decoded
@@ -81,9 +82,19 @@ def test_cache_holds_the_working_films(table: Table, tmp_path: Path) -> None:
         np.testing.assert_array_equal(opened[place], expected)
 
 
-def test_batches_are_those_of_the_predictor(table: Table, tmp_path: Path) -> None:
-    """Inputs, labels and places belong together and are what serving would feed."""
-    renderer = Renderer(PREPROCESS, None, 0)
+@pytest.mark.parametrize("size", [32, 48])
+@pytest.mark.parametrize("color", ["L", "RGB"])
+def test_batches_are_those_of_the_predictor(
+    table: Table, tmp_path: Path, size: int, color: Color
+) -> None:
+    """
+    Inputs, labels and places belong together and are what serving would feed.
+
+    At 32 px the cache holds inputs whole; at 48 px it holds larger films.
+    """
+    numbers = {"L": (0.5,), "RGB": (0.4, 0.5, 0.6)}[color]
+    preprocess = Preprocess(size=size, color=color, mean=numbers, std=numbers)
+    renderer = Renderer(preprocess, None, 0)
     films = Cached(table, "validation", renderer, folder=tmp_path, threads=1)
     planned = [np.array([3, 0]), np.array([2])]
     rows = table.rows("validation")
@@ -92,10 +103,19 @@ def test_batches_are_those_of_the_predictor(table: Table, tmp_path: Path) -> Non
 
     assert [batch.places.tolist() for batch in found] == [[3, 0], [2]]
     for inputs, labels, places in found:
-        expected = [PREPROCESS(data) for data in table.images(rows[places])]
+        expected = [preprocess(data) for data in table.images(rows[places])]
         np.testing.assert_array_equal(inputs, expected)
         assert inputs.dtype == np.float32
         assert labels.tolist() == table.columns["label"][rows[places]].tolist()
+
+
+def test_films_of_one_shape_are_one_array(table: Table, tmp_path: Path) -> None:
+    """They can be taken by the batch; the array is the file itself."""
+    films = decoded(table, tmp_path)
+
+    assert films.stacked is not None
+    np.testing.assert_array_equal(films.stacked, np.stack(list(films)))
+    assert not films.stacked.flags.writeable
 
 
 def test_number_of_threads_changes_nothing(table: Table, tmp_path: Path) -> None:

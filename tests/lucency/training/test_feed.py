@@ -9,6 +9,7 @@ import pytest
 
 from lucency.augment import Augmentation
 from lucency.datasets.table import Table
+from lucency.images import Color
 from lucency.preprocess import Preprocess
 from lucency.training import feed
 from lucency.training.feed import Batch, Renderer
@@ -59,6 +60,40 @@ def test_without_augmentation_the_input_is_the_predictors(table: Table) -> None:
     renderer(PREPROCESS.working(encoded, checked=True), 3, 0, out)
 
     np.testing.assert_array_equal(out, PREPROCESS(encoded))
+
+
+@pytest.mark.parametrize("color", ["L", "RGB"])
+def test_whole_batch_is_its_films_one_by_one(color: Color) -> None:
+    """Looking up all gray levels of a batch together gives the same numbers."""
+    numbers = {"L": (0.1307,), "RGB": (0.4, 0.5, 0.6)}[color]
+    preprocess = Preprocess(size=28, color=color, mean=numbers, std=numbers)
+    renderer = Renderer(preprocess, None, 0)
+    shape = (5, 28, 28, preprocess.channels)
+    films_nhwc = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    expected = np.empty((5, *renderer.shape), dtype=np.float32)
+    for place, film in enumerate(films_nhwc):
+        renderer(film, 0, place, expected[place])
+
+    found = renderer.whole(films_nhwc)
+
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "shape", "taken"),
+    [
+        (None, (32, 32, 1), True),
+        (None, (40, 32, 1), False),
+        (None, (32, 32, 3), False),
+        (Augmentation(), (32, 32, 1), False),
+    ],
+)
+def test_only_finished_films_are_taken_whole(
+    augmentation: Augmentation | None, shape: tuple[int, ...], taken: bool
+) -> None:
+    """Films that are varied, or still have to be resized, are drawn one by one."""
+    assert Renderer(PREPROCESS, augmentation, 0).takes_whole(shape) is taken
 
 
 def test_threads_share_a_renderer() -> None:
