@@ -18,6 +18,9 @@ _DEFAULTS = {
     # A report waits for the controller's next look; at the default of 2 s a short epoch waits
     # longer than it trains.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # How long elastic workers are waited for on a node that died and is not known to have: at the
+    # default of 60 s a run stands still for more than a minute.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "15",
     # A worker without a GPU would otherwise be warned about in every process.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }

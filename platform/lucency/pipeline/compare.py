@@ -59,7 +59,7 @@ def compare(config: CompareConfig) -> dict[str, Any]:
     anatomies = [_anatomy(pair) for pair in pairs]
     with cluster.connected():
         scaling = pairs[0].recipe.scaling
-        workers = scaling.workers * config.concurrent
+        workers = scaling.fewest * config.concurrent
         cluster.require(workers * scaling.cpus_per_worker, workers if scaling.gpu else 0)
         outcomes = _train(pairs, config.concurrent)
     rows = [

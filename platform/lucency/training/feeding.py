@@ -1,20 +1,17 @@
 """Which way of feeding a run takes, and the feed of one split made so."""
 
-import os
-from pathlib import Path
-
 from lucency import progress
 from lucency.config.train import Recipe, Scaling
 from lucency.datasets.table import Table
 from lucency.training import cache
 from lucency.training.cache import Cached
 from lucency.training.feed import Feed, Renderer
+from lucency.training.hardware import memory_bytes
 from lucency.training.stream import Streamed
 
 _SPLITS = ("train", "validation")
 # A cache that memory can't keep is read from the disk again, film by film, in every epoch.
 _MEMORY_SHARE = 0.5
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def settled(recipe: Recipe, table: Table) -> Recipe:
@@ -48,22 +45,47 @@ def opened(recipe: Recipe, table: Table, split: str, *, varied: bool) -> Feed:
     assert scaling.feeding != "auto", "a recipe is settled before workers start"
     renderer = Renderer(recipe.preprocess, recipe.augmentation if varied else None, recipe.seed)
     if scaling.feeding == "stream":
-        return Streamed(table, split, renderer, cpus=scaling.stream_cpus, world=scaling.workers)
+        return Streamed(table, split, renderer, cpus=scaling.stream_cpus, world=scaling.most)
     folder = scaling.cache or cache.default_folder()
     return Cached(table, split, renderer, folder=folder, threads=scaling.loader_threads)
 
 
 def cpus(scaling: Scaling) -> float:
-    """How many CPUs a run needs, those of its data tasks among them."""
+    """How many CPUs a run needs at least, those of its data tasks among them."""
+    return scaling.fewest * _cpus_each(scaling)
+
+
+def bounded(scaling: Scaling, there: float) -> Scaling:
+    """
+    Elastic workers that leave their data tasks the CPUs they need.
+
+    Ray Train gives an elastic run as many workers as the cluster has CPUs for; streaming beside
+    them would wait for a CPU in vain.
+
+    Args:
+        there: CPUs of the cluster.
+    """
+    if scaling.feeding != "stream" or isinstance(scaling.workers, int):
+        return scaling
+    most = min(scaling.most, max(scaling.fewest, int(there // _cpus_each(scaling))))
+    if most < scaling.most:
+        progress.say(
+            f"    at most {most} workers, not {scaling.most}: each needs {_cpus_each(scaling):g} "
+            f"CPUs with its data tasks, and the cluster has {there:g}"
+        )
+    return scaling.model_copy(update={"workers": (scaling.fewest, most)})
+
+
+def cache_bytes(recipe: Recipe, table: Table) -> int:
+    """What the larger split takes on a node's disk once decoded; 0 where films are streamed."""
+    if recipe.scaling.feeding == "stream":
+        return 0
+    return max(cache.most_bytes(table, table.rows(name), recipe.preprocess) for name in _SPLITS)
+
+
+def _cpus_each(scaling: Scaling) -> float:
     streaming = scaling.stream_cpus if scaling.feeding == "stream" else 0
-    return scaling.workers * (scaling.cpus_per_worker + streaming)
-
-
-def memory_bytes() -> int:
-    """Memory of this node, or what its container may use of it."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = _CGROUP_LIMIT.read_text().strip() if _CGROUP_LIMIT.is_file() else "max"
-    return physical if limit == "max" else min(physical, int(limit))
+    return scaling.cpus_per_worker + streaming
 
 
 def _gib(count: int) -> str:

@@ -3,8 +3,7 @@
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,30 +11,48 @@ from typing import Any
 import numpy as np
 import ray
 import ray.train
+import safetensors.torch
 import torch
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
-from safetensors.torch import save_file
 
 from lucency import cluster, files, progress
-from lucency.config.train import Recipe
+from lucency.config.train import Recipe, Scaling, Tracking
 from lucency.datasets.table import Table
 from lucency.errors import LucencyError, TrainingError
 from lucency.evaluation import selection
 from lucency.evaluation.selection import SCORE
 from lucency.learning.losses import losses
-from lucency.models.base import architectures, parameters
-from lucency.training import checkpoint, feeding, loop
+from lucency.models import blocks
+from lucency.models.base import Classifier, architectures, parameters
+from lucency.training import (
+    checkpoint,
+    feeding,
+    identity,
+    loop,
+    memory,
+    preflight,
+    record,
+    snapshot,
+    storage,
+    watcher,
+)
+from lucency.training import tracking as trackers
+from lucency.training.heap import KEPT_HEAP
 from lucency.training.loop import Job
+from lucency.training.preflight import Needs
 
 RECORD = "run.json"
 RECIPE = "recipe.yaml"
 WEIGHTS = "model.safetensors"
 LOGITS = "validation_logits.npy"
 
-# glibc gives large activations back to the system after every step and faults them in again;
-# a heap that is kept makes float32 training on CPU 1.3 to 1.8 times as fast.
-_KEPT_HEAP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "9000000000"}
+_NUM_TO_KEEP = 2
+# Those by score, the latest, and the one that is being written.
+_CHECKPOINTS = _NUM_TO_KEEP + 2
+# A node that joins is taken in by starting all workers anew: not more often than it pays.
+_RESIZE_EVERY_S = 30.0
+_NOWHERE = Tracking()
 
 
 @dataclass(frozen=True)
@@ -69,8 +86,7 @@ class Run:
     @property
     def history(self) -> list[dict[str, float]]:
         """One row an epoch."""
-        rows: list[dict[str, float]] = json.loads((self.folder / loop.HISTORY).read_text())
-        return rows
+        return _history(self.folder)
 
     @property
     def validation_logits(self) -> np.ndarray:
@@ -79,24 +95,42 @@ class Run:
         return found
 
 
-def fit(recipe: Recipe, table_path: Path | str, runs: Path, *, fresh: bool = False) -> Run:
+def fit(
+    recipe: Recipe,
+    table_path: Path | str,
+    runs: Path,
+    *,
+    name: str | None = None,
+    fresh: bool = False,
+    resume: bool = False,
+    tracking: Tracking = _NOWHERE,
+    referee: str | None = None,
+) -> Run:
     """
     Train, or go on with an interrupted run of the same recipe on the same data.
 
     A finished run of that name is returned as it is.
 
+    Args:
+        name: Of the run's folder in ``runs``; from the digests of recipe and data if none.
+        fresh: Throw away what an earlier run of that name left.
+        resume: Refuse to begin a run; only go on with one.
+        tracking: Where else its epochs are written down.
+        referee: Actor that may stop this run, as a trial of a search.
+
     Raises:
-        TrainingError: the run ended with an error; its last checkpoint is kept.
+        TrainingError: the run could not start or ended with an error; its last checkpoint is kept.
         ClusterError: the machine can't hold the workers asked for.
     """
     table = Table.open(table_path)
     _refuse_unfit(recipe, len(table.classes))
-    folder = runs.absolute() / recipe.identity(table.digest)
-    if fresh and folder.exists():
-        shutil.rmtree(folder)
-    if (folder / RECORD).is_file():
-        progress.say(f"    run {folder.name} is finished already; fresh=true trains it anew")
-        return Run.open(folder)
+    folder = runs.absolute() / (name or recipe.identity(table.digest))
+    if resume:
+        identity.require_begun(folder)
+    if not fresh:
+        identity.check(folder, recipe, table.digest)
+        if (folder / RECORD).is_file():
+            return _finished(folder)
     # Built here once: a wrong network or missing weights must not cost a start of workers.
     network = architectures.build(
         recipe.model,
@@ -104,16 +138,23 @@ def fit(recipe: Recipe, table_path: Path | str, runs: Path, *, fresh: bool = Fal
         outputs=selection.outputs(len(table.classes)),
         side=recipe.preprocess.size,
     )
+    for phase in recipe.phases:
+        blocks.free(network, phase.train)
     progress.say(f"    {recipe.model.name}: {parameters(network):,} parameters, run {folder.name}")
-    files.write_text(folder / RECIPE, recipe.to_yaml())
-    with cluster.connected():
-        settled = feeding.settled(recipe, table)
-        scaling = settled.scaling
-        cluster.require(feeding.cpus(scaling), scaling.workers if scaling.gpu else 0)
-        progress.say(f"    starting {scaling.workers} workers")
-        with _watched(folder, recipe, len(table.rows("train"))):
-            _run_workers(settled, table, folder)
-    return _finish(folder, recipe, table, parameters(network))
+    with identity.owned(folder):
+        if fresh:
+            identity.clear(folder)
+        identity.check(folder, recipe, table.digest)
+        if (folder / RECORD).is_file():
+            return _finished(folder)  # by a driver that held the folder until now
+        _begin(folder, recipe, table)
+        with cluster.connected():
+            return _fit(recipe, table, folder, network, tracking, referee)
+
+
+def _finished(folder: Path) -> Run:
+    progress.say(f"    run {folder.name} is finished already; fresh=true trains it anew")
+    return Run.open(folder)
 
 
 def _refuse_unfit(recipe: Recipe, classes: int) -> None:
@@ -124,39 +165,120 @@ def _refuse_unfit(recipe: Recipe, classes: int) -> None:
     losses.build(recipe.loss, logits_nk, torch.zeros(1, dtype=torch.int64), shares_k)
 
 
-def _run_workers(recipe: Recipe, table: Table, folder: Path) -> None:
+def _begin(folder: Path, recipe: Recipe, table: Table) -> None:
+    identity.settle(folder, recipe, table.digest)
+    files.write_text(folder / RECIPE, recipe.to_yaml())
+    for left in (loop.FAILED, loop.PROGRESS):
+        (folder / left).unlink(missing_ok=True)
+
+
+def _fit(
+    recipe: Recipe,
+    table: Table,
+    folder: Path,
+    network: Classifier,
+    tracking: Tracking,
+    referee: str | None,
+) -> Run:
+    settled = feeding.settled(recipe, table)
+    there = ray.cluster_resources().get("CPU", 0.0)
+    scaling = feeding.bounded(settled.scaling, there)
+    settled = settled.model_copy(update={"scaling": scaling})
+    cluster.require(feeding.cpus(scaling), scaling.fewest if scaling.gpu else 0)
+    nodes = _looked_at(settled, table, folder, network)
+    job = Job(settled.plain(), table.source, str(folder), referee)
+    films = len(table.rows("train"))
+    with trackers.opened(tracking, folder.name, recipe.plain(), folder) as tracker:
+        try:
+            with watcher.watched(folder, recipe, films, tracker):
+                _run_workers(job, scaling, folder)
+            run = _finish(folder, recipe, table, network, nodes)
+        except LucencyError as failure:
+            watcher.write_page(folder, recipe, failed=_failed(folder) or {"error": str(failure)})
+            raise
+        tracker.finish(run.record)
+        watcher.write_page(folder, recipe, record=run.record)
+    return run
+
+
+def _looked_at(
+    recipe: Recipe, table: Table, folder: Path, network: Classifier
+) -> list[dict[str, Any]]:
+    """Hardware of the nodes, each of which can do what the run needs of it."""
     scaling = recipe.scaling
-    job = Job(recipe=recipe.plain(), table=table.source, folder=str(folder))
-    trainer = TorchTrainer(
+    needs = Needs(
+        folder=str(folder),
+        table=table.source,
+        checkpoint_bytes=memory.checkpoint_bytes(recipe, network),
+        kept=_CHECKPOINTS,
+        cache=str(scaling.cache) if scaling.cache else None,
+        cache_bytes=feeding.cache_bytes(recipe, table),
+    )
+    nodes = preflight.check(needs, cpus=scaling.cpus_per_worker, gpus=int(scaling.gpu))
+    if scaling.gpu:
+        memory.require(memory.estimate(recipe, network), nodes)
+    return nodes
+
+
+def _run_workers(job: Job, scaling: Scaling, folder: Path) -> None:
+    """
+    Until the loop has come to its end.
+
+    Ray replaces dead workers. It does not replace the controller that does so, nor count its
+    deaths: that is done here.
+    """
+    deaths = 0
+    several = scaling.fewest if scaling.fewest == scaling.most else f"{scaling.workers}"
+    progress.say(f"    starting {several} workers")
+    while True:
+        snapshot.mend(folder)
+        try:
+            _interruptible(_trainer(job, scaling, folder).fit)
+            break
+        except ray.train.TrainingFailedError as cause:
+            raise _root(cause) from cause
+        except ray.exceptions.ActorDiedError as cause:
+            deaths += 1
+            if deaths > scaling.max_failures:
+                raise TrainingError(
+                    f"the training controller died {deaths} times, scaling.max_failures is "
+                    f"{scaling.max_failures}; run the same command again, it goes on from the "
+                    "last checkpoint"
+                ) from cause
+            progress.say(
+                f"    the training controller died; another one goes on from the last checkpoint "
+                f"({deaths} of {scaling.max_failures})"
+            )
+    if failed := _failed(folder):
+        raise TrainingError(failed["error"])
+
+
+def _trainer(job: Job, scaling: Scaling, folder: Path) -> TorchTrainer:
+    workers: Any = scaling.workers
+    return TorchTrainer(
         loop.run,
         train_loop_config=asdict(job),
-        scaling_config=ScalingConfig(
-            num_workers=scaling.workers,
+        scaling_config=ScalingConfig(  # type: ignore[call-arg]  # Ray shows checkers its V1 class
+            num_workers=workers,
             use_gpu=scaling.gpu,
             resources_per_worker={
                 "CPU": scaling.cpus_per_worker,
                 **({"GPU": 1} if scaling.gpu else {}),
             },
+            elastic_resize_monitor_interval_s=_RESIZE_EVERY_S,
         ),
-        run_config=RunConfig(  # type: ignore[call-arg]  # Ray shows checkers its V1 class
+        run_config=RunConfig(  # type: ignore[call-arg]  # the same
             name=folder.name,
             storage_path=str(folder.parent),
             failure_config=FailureConfig(max_failures=scaling.max_failures),
             checkpoint_config=CheckpointConfig(
-                num_to_keep=2, checkpoint_score_attribute=SCORE, checkpoint_score_order="max"
+                num_to_keep=_NUM_TO_KEEP,
+                checkpoint_score_attribute=SCORE,
+                checkpoint_score_order="max",
             ),
-            worker_runtime_env={"env_vars": _KEPT_HEAP},
+            worker_runtime_env={"env_vars": KEPT_HEAP},
         ),
     )
-    try:
-        _interruptible(trainer.fit)
-    except ray.train.TrainingFailedError as cause:
-        raise _root(cause) from cause
-    except ray.exceptions.ActorDiedError as cause:
-        raise TrainingError(
-            "the training controller died; run the same command again, it goes on from the "
-            "last checkpoint"
-        ) from cause
 
 
 def _interruptible(work: Callable[[], object]) -> None:
@@ -196,69 +318,75 @@ def _root(failure: BaseException) -> LucencyError:
     return TrainingError(f"training failed on a worker: {last}")
 
 
-def _finish(folder: Path, recipe: Recipe, table: Table, parameter_count: int) -> Run:
-    rows = json.loads((folder / loop.HISTORY).read_text())
-    best = max(rows, key=lambda row: row[SCORE])
-    state = checkpoint.load(folder / f"epoch_{int(best['epoch']):03d}")
-    save_file({key: value.contiguous() for key, value in state.model.items()}, folder / WEIGHTS)
-    assert state.logits is not None, "every checkpoint is written after measuring"
-    with files.atomic_file(folder / LOGITS) as temporary, temporary.open("wb") as stream:
-        np.save(stream, state.logits.numpy())
-    record = {
+def _failed(folder: Path) -> dict[str, Any] | None:
+    """What the loop found that starting again can't cure."""
+    path = folder / loop.FAILED
+    found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+    return found
+
+
+def _finish(
+    folder: Path, recipe: Recipe, table: Table, network: Classifier, nodes: list[dict[str, Any]]
+) -> Run:
+    rows = _history(folder)
+    best = _best(folder, rows)
+    state = checkpoint.load(folder / _name(best))
+    assert state.logits is not None, "an epoch's checkpoint is written after measuring"
+    stopped = folder / loop.STOPPED
+    found = {
         "run": folder.name,
         "table": table.source,
         "data_digest": table.digest,
         "classes": list(table.classes),
-        "parameters": parameter_count,
+        "parameters": parameters(network),
         "epochs": len(rows),
         "best": best,
         "seconds": sum(row["seconds"] for row in rows),
+        **({"stopped": json.loads(stopped.read_text())} if stopped.is_file() else {}),
+        "environment": record.environment(
+            folder,
+            rows,
+            seed=recipe.seed,
+            workers=(recipe.scaling.fewest, recipe.scaling.most),
+            nodes=nodes,
+        ),
     }
-    files.write_json(folder / RECORD, record)
+    weights = {key: value.contiguous() for key, value in state.measured.items()}
+    logits_nk = state.logits.numpy()
+
+    def write() -> None:
+        with files.atomic_file(folder / WEIGHTS) as temporary:
+            temporary.write_bytes(safetensors.torch.save(weights))
+        with files.atomic_file(folder / LOGITS) as temporary, temporary.open("wb") as stream:
+            np.save(stream, logits_nk)
+        # The last one: where it stands, the run is whole.
+        files.write_json(folder / RECORD, found)
+
+    storage.patiently(write, folder, recipe.scaling.storage_patience_s)
     (folder / loop.PROGRESS).unlink(missing_ok=True)
-    return Run(folder, recipe, record)
+    # Written by a worker that was killed before Ray heard of it; nobody else clears these away.
+    for left in folder.glob("epoch_*_step_*"):
+        shutil.rmtree(left)
+    return Run(folder, recipe, found)
 
 
-@contextmanager
-def _watched(folder: Path, recipe: Recipe, films: int) -> Iterator[None]:
-    """Show what the workers write about themselves; they may be on other machines."""
-    ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(folder, recipe, films, ended), daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
+def _history(folder: Path) -> list[dict[str, float]]:
+    rows: list[dict[str, float]] = json.loads((folder / loop.HISTORY).read_text())
+    return rows
 
 
-def _watch(folder: Path, recipe: Recipe, films: int, ended: threading.Event) -> None:
-    shown = 0
-    with progress.meter("train", films * recipe.epochs, "films") as bar:
-        while True:
-            last = ended.wait(0.5)
-            if (folder / loop.PROGRESS).is_file():
-                bar.n = json.loads((folder / loop.PROGRESS).read_text())["done"]
-                bar.update(0)
-            if (folder / loop.HISTORY).is_file():
-                rows = json.loads((folder / loop.HISTORY).read_text())
-                for row in rows[shown:]:
-                    progress.say(_line(row, recipe))
-                shown = max(shown, len(rows))
-            if last:
-                return
+def _best(folder: Path, rows: list[dict[str, float]]) -> dict[str, float]:
+    """The best epoch; of equal ones the first whose checkpoint Ray has kept."""
+    score = max(row[SCORE] for row in rows)
+    equals = [row for row in rows if row[SCORE] == score]
+    for row in equals:
+        if (folder / _name(row)).is_dir():
+            return row
+    raise TrainingError(
+        f"checkpoint {_name(equals[0])!r} of the best epoch is gone from {str(folder)!r}: somebody "
+        "deleted it; begin anew with --fresh"
+    )
 
 
-def _line(row: dict[str, float], recipe: Recipe) -> str:
-    shown = {
-        "loss": row["train_loss"],
-        "validation": row["validation_loss"],
-        "accuracy": row["accuracy"],
-        "AUROC": row["auroc"],
-    }
-    if "sensitivity_at_specificity" in row:
-        floor = recipe.rule.specificity_floor
-        shown[f"sensitivity at specificity {floor}"] = row["sensitivity_at_specificity"]
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in shown.items())
-    rate = f"{row['images_per_s']:.0f} films/s"
-    return f"    epoch {row['epoch']:.0f}/{recipe.epochs}: {figures} ({rate})"
+def _name(row: dict[str, float]) -> str:
+    return f"epoch_{int(row['epoch']):03d}"

@@ -92,11 +92,13 @@ def test_only_training_varies_films(recipe: Recipe, table: Table, tmp_path: Path
 
 
 def test_data_tasks_count_as_cpus(recipe: Recipe) -> None:
-    """Streaming needs CPUs beside the workers', caching needs none."""
+    """Streaming needs CPUs beside those of the fewest workers, caching needs none."""
     scaling = {"workers": 2, "cpus_per_worker": 1.5, "stream_cpus": 3}
 
     assert feeding.cpus(scaled(recipe, feeding="cache", **scaling).scaling) == 3
     assert feeding.cpus(scaled(recipe, feeding="stream", **scaling).scaling) == 9
+    elastic = scaling | {"workers": [1, 4]}
+    assert feeding.cpus(scaled(recipe, feeding="stream", **elastic).scaling) == 4.5
 
 
 @pytest.mark.ray
@@ -110,14 +112,28 @@ def test_streaming_without_cpus_is_refused_before_it_starts(
         cluster.require(feeding.cpus(asked.scaling), 0)
 
 
-def test_container_limit_counts_as_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a container the limit counts, not the machine."""
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(feeding, "_CGROUP_LIMIT", limit)
-    physical = feeding.memory_bytes()
-    limit.write_text("max\n")
-    assert feeding.memory_bytes() == physical
+@pytest.mark.parametrize(
+    ("feeding_way", "workers", "there", "expected"),
+    [
+        ("stream", [1, 8], 6, (1, 3)),
+        ("stream", [4, 8], 6, (4, 4)),
+        ("stream", [1, 2], 64, (1, 2)),
+        ("stream", 8, 6, 8),
+        ("cache", [1, 8], 6, (1, 8)),
+    ],
+)
+def test_elastic_workers_leave_data_tasks_their_cpus(
+    recipe: Recipe, feeding_way: str, workers: Any, there: float, expected: Any
+) -> None:
+    """Ray would give every CPU to workers, and streaming beside them would wait in vain."""
+    asked = scaled(recipe, feeding=feeding_way, workers=workers).scaling
 
-    limit.write_text("1048576\n")
+    assert feeding.bounded(asked, there).workers == expected
 
-    assert feeding.memory_bytes() == 2**20
+
+def test_cache_needs_room_for_the_larger_split(recipe: Recipe, table: Table) -> None:
+    """Streaming takes no room on a node's disk."""
+    wanted = feeding.cache_bytes(scaled(recipe, feeding="cache"), table)
+
+    assert wanted == cache.most_bytes(table, table.rows("train"), recipe.preprocess)
+    assert feeding.cache_bytes(scaled(recipe, feeding="stream"), table) == 0
