@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from lucency.config.analyze import AnalyzeConfig
+from lucency.config.batch_size import BatchSizeConfig
 from lucency.config.compare import CompareConfig
 from lucency.config.evaluate import EvaluateConfig
 from lucency.config.export import ExportConfig
@@ -16,6 +17,7 @@ from lucency.config.pipeline import PipelineConfig
 from lucency.config.prepare import PrepareConfig
 from lucency.config.promote import PromoteConfig
 from lucency.config.train import TrainConfig
+from lucency.config.tune import TuneConfig
 from lucency.errors import ConfigError
 from serve.lint import lint
 
@@ -30,6 +32,8 @@ MODELS: dict[str, type[Node]] = {
     "pipeline": PipelineConfig,
     "compare": CompareConfig,
     "analyze": AnalyzeConfig,
+    "batch_size": BatchSizeConfig,
+    "tune": TuneConfig,
 }
 # What a file leaves to the command line, as its header says.
 REQUIRED = {"promote": ["bundle=work/bundle"]}

@@ -1,0 +1,1 @@
+"""Search for better settings: which trials go on, which stop, and why."""

@@ -1,0 +1,34 @@
+"""The rule's place among Tune's schedulers: it ends no trial that ends by itself."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from lucency import progress
+
+
+class Backstop(FIFOScheduler):
+    """
+    Trials go on, also those that the referee has told to stop, since they do so in their loop and
+    free their workers in order; only one that trains another epoch after that is ended by force.
+    """
+
+    def __init__(self, judge: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._judge = judge
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Called by Tune for each report of a trial."""
+        verdicts = ray.get(self._judge.verdicts.remote())
+        if overdue(verdicts, result["run"], int(result["epoch"])):
+            progress.say(f"    {result['run']} goes on after it was told to stop: it is ended")
+            return str(TrialScheduler.STOP)
+        return str(TrialScheduler.CONTINUE)
+
+
+def overdue(verdicts: Sequence[Mapping[str, Any]], run: str, epoch: int) -> bool:
+    """Whether a run has finished an epoch after the one at which it was told to stop."""
+    told = [each["epoch"] for each in verdicts if each["run"] == run and each["action"] == "stop"]
+    return bool(told) and epoch > min(told)
