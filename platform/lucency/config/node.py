@@ -6,6 +6,7 @@ nearest valid name; nothing starts before a configuration is whole.
 """
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,9 @@ from pydantic_core import ErrorDetails
 from lucency import files
 from lucency.errors import ConfigError
 from lucency.registry import FamilyField
+
+# How pydantic names the branches of a union in the place of an error.
+_KIND = re.compile(r"(literal|tuple|list|constrained|nullable|int|float|str|bool)\b")
 
 
 class Node(BaseModel):
@@ -62,7 +66,7 @@ class Node(BaseModel):
                     for other in errors
                 )
             ]
-            raise ConfigError("\n".join(f"{where}: {line}" for line in lines)) from None
+            raise ConfigError("\n".join(f"{where}: {line}" for line in _joined(lines))) from None
 
     def plain(self) -> dict[str, Any]:
         """The resolved values, ready for YAML or JSON."""
@@ -152,6 +156,15 @@ def _index(items: list[Any], part: str, override: str) -> int:
     return int(part)
 
 
+def _joined(lines: Sequence[str]) -> list[str]:
+    """One line a value: where several kinds are allowed, pydantic tells of each by itself."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        start, between, expected = line.partition(", expected")
+        found.setdefault(start + between, []).append(expected)
+    return [start + " or".join(dict.fromkeys(rest)) for start, rest in found.items()]
+
+
 def _explain(model: type[BaseModel], raw: Any, error: ErrorDetails) -> str:
     path, valid = _walk(model, raw, error["loc"])
     context = error.get("ctx", {})
@@ -194,6 +207,8 @@ def _walk(
             continue  # pydantic names the chosen member of a family; nobody wrote that
         if isinstance(here, str) and here == part:
             continue
+        if isinstance(part, str) and _KIND.match(part) and not isinstance(here, dict):
+            continue  # and so does the kind of value that was tried
         fields = _model(annotation, here)
         valid = list(fields.model_fields) if fields else []
         shown.append(str(part))

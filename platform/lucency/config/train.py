@@ -192,6 +192,17 @@ class Recipe(Node):
             )
         return self
 
+    @model_validator(mode="after")
+    def _patience_outlasts_the_plateau(self) -> "Recipe":
+        for phase in self.phases:
+            waits = getattr(phase.schedule, "patience", None)
+            if waits is not None and self.patience <= waits:
+                raise ValueError(
+                    f"patience {self.patience} ends the run before schedule {phase.schedule.name} "
+                    f"has waited its {waits} epochs: give it more than {waits}"
+                )
+        return self
+
     @property
     def epochs(self) -> int:
         """Of all phases together."""

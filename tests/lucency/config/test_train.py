@@ -235,3 +235,24 @@ def test_wrong_model_is_the_only_error(recipe: Recipe) -> None:
 
     assert str(caught.value).startswith("test: model.tim: unknown key")
     assert "preprocess" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("recipe.phases.0.train=top", r"train: found 'top', expected 'head' or 'all' or: input"),
+        ("recipe.scaling.workers=0", r"workers: found 0, expected: input should be greater"),
+        ("recipe.scaling.workers=[1,x]", r"workers\.1: found 'x', expected: input"),
+        (
+            "recipe.phases.0.schedule={name: reduce_on_plateau, patience: 5}",
+            r"patience 5 ends the run before schedule reduce_on_plateau has waited its 5 epochs",
+        ),
+    ],
+)
+def test_error_is_where_a_person_wrote_it(override: str, message: str) -> None:
+    """A value of several kinds is told of once, under its own key."""
+    with pytest.raises(ConfigError, match=message) as refused:
+        TrainConfig.from_file(Path("configs/train/phantom.yaml"), [override])
+
+    assert "constrained" not in str(refused.value)
+    assert "literal" not in str(refused.value)
