@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,22 +160,15 @@ def test_other_films_are_refused(tmp_path: Path) -> None:
         judge.judge("c", 1, LABELS_N, logits(2), PATIENTS_N + 1)
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    """One small cluster."""
-    ray.init(address="local", num_cpus=1, include_dashboard=False, object_store_memory=100 * 2**20)
-    yield
-    ray.shutdown()
-
-
 @pytest.mark.ray
-def test_a_killed_actor_comes_back_with_its_memory(cluster: None, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_killed_actor_comes_back_with_its_memory(tmp_path: Path) -> None:
     """Found by its name from anywhere; after SIGKILL it answers as before, and takes no CPU."""
     path = tmp_path / "referee.jsonl"
     judge: Any = referee.start("search-a", TERMS, path)
     given = ("bad", 2, LABELS_N, logits(0), PATIENTS_N)
     before = ray.get(judge.judge.remote(*given))
-    assert ray.available_resources()["CPU"] == 1
+    assert ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"]
     process = ray.get(judge.__ray_call__.remote(lambda _: os.getpid()))
 
     os.kill(process, signal.SIGKILL)
@@ -184,3 +176,4 @@ def test_a_killed_actor_comes_back_with_its_memory(cluster: None, tmp_path: Path
 
     assert ray.get(found.judge.remote(*given), timeout=60) == before
     assert len(ray.get(referee.start("search-a", TERMS, path).verdicts.remote())) == 1
+    ray.kill(judge)

@@ -14,6 +14,7 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from lucency import cluster
 from lucency.datasets.table import Table
 from lucency.errors import TrainingError
 from lucency.training import cache, preflight
@@ -137,7 +138,7 @@ def two_nodes() -> Iterator[Path]:
     """
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         pytest.skip("this user may not make a mount namespace: a second machine can't be stood in")
-    if ray.is_initialized():
+    if shared := ray.is_initialized():
         ray.shutdown()
     # Unix sockets take 107 bytes, so the folder's name must be short.
     folder = Path(tempfile.mkdtemp(prefix="lu"))
@@ -165,6 +166,8 @@ def two_nodes() -> Iterator[Path]:
     finally:
         ray.shutdown()
         head.shutdown()
+        if shared:
+            cluster._start()  # what the tests after this one share
         with contextlib.suppress(OSError):
             shutil.rmtree(folder)
 
