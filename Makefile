@@ -14,7 +14,7 @@ demo: env ## make demo [DATA=folder] [KEEP=1] [PORT=8000] [ARGS="a.b=c ..."]
 	  serve.port=$(PORT) $(if $(KEEP),serve.keep=true) $(ARGS)
 
 test: env ## everything that a change must keep
-	@$(RUN) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	@$(RUN) -m pytest $(ARGS)
 
 lint: env ## format, lint, types, import layers
 	@$(RUN) -m ruff format --check .

@@ -90,16 +90,6 @@ def ray_cluster() -> Iterator[None]:
         yield
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """
-    What starts Ray stays in one process, one after the other, where tests run in several: two
-    clusters at a time on two cores would miss Ray's own limits.
-    """
-    for item in items:
-        if item.get_closest_marker("ray"):
-            item.add_marker(pytest.mark.xdist_group("ray"))
-
-
 def make_bundle(folder: Path, recipe: Recipe, network: PooledClassifier) -> Artifact:
     """Write a bundle as the exporter does, without films to calibrate on."""
     card = ModelCard(
