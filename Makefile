@@ -13,8 +13,15 @@ demo: env ## make demo [DATA=folder] [KEEP=1] [PORT=8000] [ARGS="a.b=c ..."]
 	  $(if $(DATA),configs/pipeline/chest_xray.yaml "dataset.root=$(DATA)",configs/pipeline/phantom.yaml) \
 	  serve.port=$(PORT) $(if $(KEEP),serve.keep=true) $(ARGS)
 
-test: env ## everything that a change must keep
+test: env ## everything that a change must keep; with ARGS what these name
+ifdef ARGS
 	@$(RUN) -m pytest $(ARGS)
+else
+	@beside=$$(mktemp); $(RUN) -m pytest -m "not ray" > $$beside 2>&1 & rest=$$!; \
+	  trap "kill $$rest; rm -f $$beside" INT TERM; \
+	  $(RUN) -m pytest -m ray; ray=$$?; wait $$rest; others=$$?; \
+	  cat $$beside; rm -f $$beside; exit $$((ray + others))
+endif
 
 lint: env ## format, lint, types, import layers
 	@$(RUN) -m ruff format --check .
