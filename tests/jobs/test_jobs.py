@@ -1,7 +1,6 @@
 """The jobs as a person meets them: as processes, with their exit status and their last line."""
 
 import json
-import os
 import signal
 import socket
 import time
@@ -98,36 +97,6 @@ def test_weak_model_is_stopped_at_the_gate(tmp_path: Path) -> None:
     assert "under the floor 0.85" in last["error"]
     assert last["metrics"]["sensitivity"]["lower"] < 0.85
     assert not (tmp_path / "store" / "aliases.json").exists()
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_killed_worker_costs_no_epoch(tmp_path: Path) -> None:
-    """A training worker killed with SIGKILL is replaced and the run ends with all its epochs."""
-    prepared = run_job(
-        "prepare", "configs/prepare/phantom.yaml", *TINY[:2], f"output={tmp_path}/data"
-    )
-    assert prepared.returncode == 0, prepared.stderr
-    config = _train_config(tmp_path, epochs=8)
-
-    with ending(start_job("train", str(config))) as job:
-        history = tmp_path / "runs"
-        wait_until(lambda: _epochs(history) >= 2, 240, "two epochs")
-        workers = [number for number, line in descendants(job.pid).items() if "TrainWorker" in line]
-        os.kill(workers[0], signal.SIGKILL)
-        out, err = job.communicate(timeout=200)
-
-    record = json.loads(out.splitlines()[-1])
-    assert len(workers) == 2
-    assert job.returncode == 0, err
-    assert record["epochs"] == 8
-    exported = run_job(
-        "export",
-        "configs/export/default.yaml",
-        f"run={record['folder']}",
-        f"output={tmp_path}/bundle",
-    )
-    assert exported.returncode == 0, exported.stderr
 
 
 @pytest.mark.ray
