@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import ray
@@ -12,6 +12,7 @@ import ray
 from lucency.errors import ClusterError
 
 _OBJECT_STORE_BYTES = 256 * 2**20
+_TICK_S = 0.25
 
 
 @contextmanager
@@ -66,6 +67,34 @@ def _start() -> None:
             "Ray did not start on this machine within its 30 s: the machine is busy; run the same "
             "command again, or set RAY_ADDRESS to a cluster that runs"
         ) from cause
+
+
+def attended(work: Callable[[], object], tick: Callable[[], None] | None = None) -> None:
+    """
+    Run in a thread while this one waits for an interrupt.
+
+    In the main thread Ray Train and Tune take over SIGINT and leave the process with status 1 and
+    no word; here Ctrl-C arrives as KeyboardInterrupt and the cluster is shut down in order.
+
+    Args:
+        tick: Called a few times a second while the work goes on.
+    """
+    failures: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as failure:
+            failures.append(failure)
+
+    worker = threading.Thread(target=guarded, daemon=True)
+    worker.start()
+    while worker.is_alive():
+        worker.join(_TICK_S)
+        if tick is not None:
+            tick()
+    if failures:
+        raise failures[0]
 
 
 def shared() -> bool:

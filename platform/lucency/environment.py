@@ -6,7 +6,9 @@ person has set already is left alone.
 """
 
 import getpass
+import importlib.metadata
 import os
+import platform
 import secrets
 
 _DEFAULTS = {
@@ -24,6 +26,7 @@ _DEFAULTS = {
     # A worker without a GPU would otherwise be warned about in every process.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+_DECIDING = ("lucency", "torch", "onnxruntime", "numpy", "pillow", "opencv-python-headless", "ray")
 
 
 def prepare() -> None:
@@ -42,6 +45,17 @@ def user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid {os.getuid()}"
+
+
+def versions() -> dict[str, str]:
+    """Of what decides how bytes become a number."""
+    found = {"python": platform.python_version()}
+    for package in _DECIDING:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "from source"  # a cluster that gets the package as py_modules
+    return found
 
 
 prepare()

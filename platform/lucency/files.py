@@ -97,10 +97,23 @@ def append_line(path: Path, value: Any) -> None:
 
 
 def read_lines(path: Path) -> list[Any]:
-    """The values of a JSON-lines file; none if the file is not there."""
+    """
+    The values of a JSON-lines file; none if the file is not there.
+
+    Part of a last line, which a process killed while it appended leaves behind, is cut off the
+    file: it was never acknowledged, and left there the next line would be written behind it. So
+    the one who appends reads first.
+
+    Raises:
+        ValueError: a whole line is not JSON.
+    """
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.truncate(path, whole)
+    return [json.loads(line) for line in data[:whole].split(b"\n") if line]
 
 
 def _sync_folder(path: Path) -> None:

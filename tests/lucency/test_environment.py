@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+from lucency import environment
+
 CODE = "import lucency.environment, json, os; print(json.dumps(dict(os.environ)))"
 
 
@@ -58,3 +60,11 @@ def test_nothing_calls_home() -> None:
     assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
     assert environment["NO_ALBUMENTATIONS_UPDATE"] == "1"
     assert environment["HF_HUB_OFFLINE"] == "0"
+
+
+def test_versions_name_what_decides_an_answer() -> None:
+    """Decoder, runtime and array library are there, each with a version."""
+    found = environment.versions()
+
+    assert {"python", "pillow", "opencv-python-headless", "onnxruntime", "numpy"} <= set(found)
+    assert all(found.values())

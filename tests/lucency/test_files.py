@@ -122,6 +122,20 @@ def test_lines_come_back_in_order(tmp_path: Path) -> None:
     assert files.read_lines(path) == values
 
 
+@pytest.mark.parametrize("cut", [1, 3])
+def test_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
+    """A process killed while it appended costs that line alone; the next one stands by itself."""
+    path = tmp_path / "log.jsonl"
+    for value in (1, [2, 3]):
+        files.append_line(path, value)
+    path.write_bytes(path.read_bytes()[:-cut])
+
+    assert files.read_lines(path) == [1]
+
+    files.append_line(path, 4)
+    assert files.read_lines(path) == [1, 4]
+
+
 def test_missing_log_has_no_lines(tmp_path: Path) -> None:
     """A log that nothing was appended to reads as empty."""
     assert files.read_lines(tmp_path / "history.jsonl") == []

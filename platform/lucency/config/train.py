@@ -214,8 +214,12 @@ class Recipe(Node):
 
         Scaling is left out, so that a run can go on with other workers.
         """
-        plain = {key: value for key, value in self.plain().items() if key != "scaling"}
-        return f"{files.digest(plain)[:8]}-{data_digest[:8]}"
+        return f"{files.digest(self.learned)[:8]}-{data_digest[:8]}"
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What decides what is learned: all but ``scaling``; plain values."""
+        return {key: value for key, value in self.plain().items() if key != "scaling"}
 
 
 def _gray(preprocess: Mapping[str, Any]) -> bool:

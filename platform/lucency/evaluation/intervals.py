@@ -41,14 +41,15 @@ def proportion(hits_n: np.ndarray, patients_n: np.ndarray, confidence: float = 0
     films_k = np.bincount(index).astype(float)
     share = float(hits_k.sum() / n)
     effective = _effective_size(hits_k, films_k, share)
+    return wilson(share, effective, confidence)
+
+
+def wilson(share: float, n: float, confidence: float = 0.95) -> Interval:
+    """Wilson's interval (1927) of a share of ``n`` independent films, which need not be whole."""
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    center = (share + z * z / (2 * effective)) / (1 + z * z / effective)
-    half = (
-        z
-        / (1 + z * z / effective)
-        * math.sqrt(share * (1 - share) / effective + z * z / (4 * effective**2))
-    )
-    # Wilson's bounds enclose the share; their last digit, rounded, does not always.
+    center = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n**2))
+    # The bounds enclose the share; their last digit, rounded, does not always.
     lower, upper = min(share, center - half), max(share, center + half)
     return Interval(share, max(0.0, lower), min(1.0, upper))
 

@@ -1,12 +1,9 @@
 """Architectures x data sets -> one table of what each costs and reaches under the same budget."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import ray
 
 from lucency import cluster, files, progress
 from lucency.anatomy import layers
@@ -14,14 +11,13 @@ from lucency.anatomy.layers import Anatomy
 from lucency.config.compare import CompareConfig, ComparedSet
 from lucency.config.train import Recipe
 from lucency.datasets.table import Table
-from lucency.errors import LucencyError, TrainingError
+from lucency.errors import TrainingError
 from lucency.evaluation import comparison, metrics, selection
 from lucency.models.base import architectures
 from lucency.registry import Options
-from lucency.training import loop, trainer
+from lucency.training import several
+from lucency.training.several import Wanted
 from lucency.training.trainer import Run
-
-_POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,11 +34,6 @@ class Pair:
     def name(self) -> str:
         """For people."""
         return f"{self.model} on {self.part.name}"
-
-    @property
-    def history(self) -> Path:
-        """Where its run writes what every epoch reached."""
-        return self.runs / self.recipe.identity(self.table.digest) / loop.HISTORY
 
 
 def compare(config: CompareConfig) -> dict[str, Any]:
@@ -61,7 +52,8 @@ def compare(config: CompareConfig) -> dict[str, Any]:
         scaling = pairs[0].recipe.scaling
         workers = scaling.fewest * config.concurrent
         cluster.require(workers * scaling.cpus_per_worker, workers if scaling.gpu else 0)
-        outcomes = _train(pairs, config.concurrent)
+        wanted = [_wanted(pair) for pair in pairs]
+        outcomes = several.train(wanted, config.concurrent, meter="epochs", ended=_told)
     rows = [
         _row(pair, anatomy, outcome)
         for pair, anatomy, outcome in zip(pairs, anatomies, outcomes, strict=True)
@@ -112,49 +104,14 @@ def _anatomy(pair: Pair) -> Anatomy:
     return layers.analyse(network, (preprocess.channels, preprocess.size, preprocess.size))
 
 
-def _train(pairs: Sequence[Pair], concurrent: int) -> list[Run | str]:
-    """A finished run for each pair, or why there is none."""
-    waiting = list(enumerate(pairs))
-    running: dict[Any, int] = {}
-    outcomes: list[Run | str] = [""] * len(pairs)
-    with progress.meter("epochs", sum(pair.recipe.epochs for pair in pairs), "epochs") as bar:
-        while waiting or running:
-            while waiting and len(running) < concurrent:
-                place, pair = waiting.pop(0)
-                progress.say(f"    {pair.name}")
-                running[_fit.remote(pair.recipe.plain(), str(pair.table.path), str(pair.runs))] = (
-                    place
-                )
-            done, _ = ray.wait(list(running), timeout=_POLL_S)
-            for reference in done:
-                place = running.pop(reference)
-                outcomes[place] = _outcome(reference, pairs[place])
-            bar.n = sum(_epochs(pair) for pair in pairs)
-            bar.update(0)
-    return outcomes
+def _wanted(pair: Pair) -> Wanted:
+    name = pair.recipe.identity(pair.table.digest)
+    return Wanted(pair.name, pair.recipe, str(pair.table.path), pair.runs, name)
 
 
-# It starts a trainer, whose workers are what needs CPUs.
-@ray.remote(num_cpus=0, max_retries=0)
-def _fit(recipe: dict[str, Any], table: str, runs: str) -> str:
-    fitted = trainer.fit(Recipe.from_mapping(recipe, "recipe"), Path(table), Path(runs))
-    return str(fitted.folder)
-
-
-def _outcome(reference: Any, pair: Pair) -> Run | str:
-    try:
-        return Run.open(Path(ray.get(reference)))
-    except ray.exceptions.RayTaskError as cause:
-        why = str(cause.cause) if isinstance(cause.cause, LucencyError) else str(cause)
-    except ray.exceptions.RayError as cause:
-        why = str(cause)
-    why = why.strip().splitlines()[-1]
-    progress.say(f"    {pair.name} failed: {why}")
-    return why
-
-
-def _epochs(pair: Pair) -> int:
-    return len(json.loads(pair.history.read_text())) if pair.history.is_file() else 0
+def _told(wanted: Wanted, found: Run | str) -> None:
+    if isinstance(found, str):
+        progress.say(f"    {wanted.label} failed: {found}")
 
 
 def _row(pair: Pair, anatomy: Anatomy, outcome: Run | str) -> dict[str, Any]:

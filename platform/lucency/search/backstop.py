@@ -1,6 +1,5 @@
 """The rule's place among Tune's schedulers: it ends no trial that ends by itself."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -21,14 +20,8 @@ class Backstop(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Called by Tune for each report of a trial."""
-        verdicts = ray.get(self._judge.verdicts.remote())
-        if overdue(verdicts, result["run"], int(result["epoch"])):
+        told = ray.get(self._judge.stopped_at.remote(result["run"]))
+        if told is not None and int(result["epoch"]) > told:
             progress.say(f"    {result['run']} goes on after it was told to stop: it is ended")
             return str(TrialScheduler.STOP)
         return str(TrialScheduler.CONTINUE)
-
-
-def overdue(verdicts: Sequence[Mapping[str, Any]], run: str, epoch: int) -> bool:
-    """Whether a run has finished an epoch after the one at which it was told to stop."""
-    told = [each["epoch"] for each in verdicts if each["run"] == run and each["action"] == "stop"]
-    return bool(told) and epoch > min(told)

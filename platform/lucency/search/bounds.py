@@ -8,15 +8,13 @@ found anew in each draw: with few negatives it is the larger part of the uncerta
 a fixed threshold would be none (Platt, Hanley and Yang, 2000).
 """
 
-import math
 from collections.abc import Iterator
-from statistics import NormalDist
 
 import numpy as np
 
 from lucency import seed
 from lucency.evaluation import selection
-from lucency.evaluation.intervals import UNKNOWN, Interval
+from lucency.evaluation.intervals import UNKNOWN, Interval, wilson
 
 ROUNDS = 400
 # Weights held at once: 8 bytes each.
@@ -42,21 +40,17 @@ def headline(
     name, fixed = selection.headline(labels_n, logits_nk, patients_n, specificity_floor, confidence)
     if np.isnan(replicates_r).any():
         return name, UNKNOWN
-    free = _wilson(float(replicates_r.mean()), float(replicates_r.var()), confidence)
+    free = _varying(float(replicates_r.mean()), float(replicates_r.var()), confidence)
     drawn = np.quantile(replicates_r, [(1 - confidence) / 2, (1 + confidence) / 2])
-    lower = min(fixed.lower, free[0], float(drawn[0]))
-    return name, Interval(fixed.value, lower, max(fixed.upper, free[1], float(drawn[1])))
+    lower = min(fixed.lower, free.lower, float(drawn[0]))
+    return name, Interval(fixed.value, lower, max(fixed.upper, free.upper, float(drawn[1])))
 
 
-def _wilson(share: float, variance: float, confidence: float) -> tuple[float, float]:
-    """Wilson's bounds at the size of an independent sample that would vary as much."""
+def _varying(share: float, variance: float, confidence: float) -> Interval:
+    """Wilson's interval at the size of an independent sample that would vary as much."""
     if variance <= 0 or not 0 < share < 1:
-        return share, share
-    n = share * (1 - share) / variance
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    center = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(variance + z * z / (4 * n * n))
-    return max(0.0, center - half), min(1.0, center + half)
+        return Interval(share, share, share)
+    return wilson(share, share * (1 - share) / variance, confidence)
 
 
 def replicates(

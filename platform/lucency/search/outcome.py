@@ -65,7 +65,7 @@ class Outcome:
     @cached_property
     def history(self) -> list[dict[str, float]]:
         """One row an epoch."""
-        return history(self.folder)
+        return trainer.history(self.folder)
 
     @cached_property
     def logits_nk(self) -> np.ndarray:
@@ -116,7 +116,12 @@ def read(
 def failed(number: int, folder: Path, values: Mapping[str, Any], reason: str) -> Outcome:
     """The outcome of a trial that ended with an error."""
     return Outcome(
-        number, folder, values, "failed", reason.strip().splitlines()[-1], len(history(folder))
+        number,
+        folder,
+        values,
+        "failed",
+        reason.strip().splitlines()[-1],
+        len(trainer.history(folder)),
     )
 
 
@@ -144,13 +149,6 @@ def measured(
         clinical.confidence,
     )
     return name, interval, specificity
-
-
-def history(folder: Path) -> list[dict[str, float]]:
-    """What every epoch of a run reached so far; nothing of one that has not begun."""
-    path = folder / loop.HISTORY
-    rows: list[dict[str, float]] = json.loads(path.read_text()) if path.is_file() else []
-    return rows
 
 
 def best(outcomes: Sequence[Outcome]) -> list[Outcome]:

@@ -7,9 +7,7 @@ same epoch of the same trial is never judged twice in two ways.
 """
 
 import base64
-import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -50,8 +48,7 @@ class Referee:
         self._state: dict[str, list[Measure]] = {}
         self._films: str | None = None
         self._closed = ""
-        lines = _whole_lines(path)
-        if lines:
+        if lines := self._lines():
             self._read(lines)
         else:
             files.append_line(path, {"terms": _plain(terms)})
@@ -85,6 +82,11 @@ class Referee:
         """From now on every trial stops after its epoch, with this reason."""
         self._closed = reason
 
+    def stopped_at(self, run: str) -> int | None:
+        """The epoch after which a trial was first told to stop, None if it was not."""
+        told = [each.epoch for (name, _), each in self._decisions.items() if name == run]
+        return min((epoch for epoch in told if self._decisions[run, epoch].stop), default=None)
+
     def verdicts(self) -> list[dict[str, Any]]:
         """Every decision in order of arrival, as plain values; a bound that is unknown is None."""
         return [_verdict(decision) for decision in self._decisions.values()]
@@ -106,16 +108,19 @@ class Referee:
             )
         self._films = found
 
-    def _read(self, lines: list[str]) -> None:
+    def _lines(self) -> list[Any]:
         try:
-            head, *rest = [json.loads(line) for line in lines]
+            return files.read_lines(self._path)
+        except ValueError as cause:
+            raise self._unreadable(cause) from cause
+
+    def _read(self, lines: list[Any]) -> None:
+        head, *rest = lines
+        try:
             begun = head["terms"]
             found = [(_decision(line["verdict"]), _measure(line), line["films"]) for line in rest]
         except (ValueError, KeyError, TypeError) as cause:
-            raise ConfigError(
-                f"{str(self._path)!r} is no record of a search's decisions ({cause!r}): restore "
-                "it, or search anew under another name"
-            ) from cause
+            raise self._unreadable(cause) from cause
         if begun != _plain(self._terms):
             raise ConfigError(
                 f"{str(self._path)!r} was begun under the terms {begun}, now they are "
@@ -124,6 +129,12 @@ class Referee:
         for decision, now, films in found:
             self._films = films
             self._remember(decision, now)
+
+    def _unreadable(self, cause: Exception) -> ConfigError:
+        return ConfigError(
+            f"{str(self._path)!r} is no record of a search's decisions ({cause!r}): restore it, or "
+            "search anew under another name"
+        )
 
 
 def start(name: str, terms: Terms, path: Path) -> Any:
@@ -145,18 +156,6 @@ def start(name: str, terms: Terms, path: Path) -> Any:
         scheduling_strategy=here,
     )
     return actor.remote(terms, path.absolute())
-
-
-def _whole_lines(path: Path) -> list[str]:
-    """The lines that were written to their end; a torn last one is cut off the file."""
-    if not path.exists():
-        return []
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        # Left there, the next decision would be written behind it, into the same line.
-        os.truncate(path, whole)
-    return data[:whole].decode().splitlines()
 
 
 def _plain(terms: Terms) -> dict[str, Any]:

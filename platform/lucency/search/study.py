@@ -86,19 +86,20 @@ class Study:
         """
         What became of a trial; only the first answer counts.
 
-        A stopped trial is worth less than any that went to the end, and more the longer it ran.
+        A trial is worth what ranks it. A stopped one is worth less than any that went to the end,
+        and more the longer it ran.
         """
         trial = self.trials()[drawn.number]
         if trial.state is not TrialState.RUNNING:
             return
-        if outcome.interval is None or math.isnan(outcome.interval.lower):
+        if math.isnan(outcome.standing):
             self._study.tell(drawn.number, state=TrialState.FAIL)
         elif outcome.state == "stopped":
             handle = optuna.trial.Trial(self._study, trial._trial_id)
-            handle.report(outcome.interval.lower, outcome.epochs)
+            handle.report(outcome.standing, outcome.epochs)
             self._study.tell(drawn.number, state=TrialState.PRUNED)
         else:
-            self._study.tell(drawn.number, outcome.interval.lower)
+            self._study.tell(drawn.number, outcome.standing)
 
     def _named(self, trial: BaseTrial | FrozenTrial) -> Drawn:
         return Drawn(trial.number, space.values(self._config.space, trial.params))

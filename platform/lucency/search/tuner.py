@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,10 @@ from lucency.search import outcome, trial, words
 from lucency.search.backstop import Backstop
 from lucency.search.outcome import Outcome, Validation
 from lucency.search.study import Drawn, Study
-from lucency.training import feeding
+from lucency.training import feeding, trainer
 
 TRIALS = "trials"
 _TUNE = "tune"
-_POLL_S = 0.5
 # What starts a trial needs no CPU of its own, but Tune refuses a trial without any resource. On
 # CPUs that fit the workers exactly, a hundredth of one would leave a worker waiting for ever.
 _STARTER: dict[str, float] = {"cpu": 0, "memory": 2**20}
@@ -84,7 +83,7 @@ class Search:
         """Epochs that are trained or saved."""
         done = len(self.outcomes) * self.config.base.recipe.epochs
         return done + sum(
-            len(outcome.history(self.runs / drawn.name)) for drawn in list(self.running.values())
+            len(trainer.history(self.runs / drawn.name)) for drawn in list(self.running.values())
         )
 
 
@@ -155,46 +154,25 @@ def search(searched: Search, judge: Any, concurrent: int) -> None:
         ),
     )
     total = config.trials * config.base.recipe.epochs
+    minutes = config.time_budget_minutes
+    deadline = time.monotonic() + 60 * minutes if minutes else None
     with progress.meter("search", total, "epochs") as bar:
 
         def tick() -> None:
             bar.n = searched.epochs_settled()
             bar.set_postfix_str(f"{len(searched.outcomes)}/{config.trials} trials", refresh=False)
             bar.update(0)
+            if deadline and time.monotonic() > deadline and not searched.closed.is_set():
+                _close(searched, judge)
 
-        _attended(tuner.fit, searched, judge, tick)
+        cluster.attended(tuner.fit, tick)
 
 
-def _attended(
-    work: Callable[[], object], searched: Search, judge: Any, tick: Callable[[], None]
-) -> None:
-    """
-    Run Tune in a thread and look after it from this one, where an interrupt arrives as usual.
-
-    In the main thread Tune takes over SIGINT and ends trials that hold workers.
-    """
-    failures: list[BaseException] = []
-
-    def guarded() -> None:
-        try:
-            work()
-        except BaseException as failure:
-            failures.append(failure)
-
-    minutes = searched.config.time_budget_minutes
-    deadline = time.monotonic() + 60 * minutes if minutes else None
-    thread = threading.Thread(target=guarded, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(_POLL_S)
-        tick()
-        if deadline and time.monotonic() > deadline and not searched.closed.is_set():
-            searched.closed.set()
-            reason = f"the search's {minutes:g} minutes are over"
-            ray.get(judge.close.remote(reason))
-            progress.say(f"    {reason}: no trial begins, those that run stop after their epoch")
-    if failures:
-        raise failures[0]
+def _close(searched: Search, judge: Any) -> None:
+    searched.closed.set()
+    reason = f"the search's {searched.config.time_budget_minutes:g} minutes are over"
+    ray.get(judge.close.remote(reason))
+    progress.say(f"    {reason}: no trial begins, those that run stop after their epoch")
 
 
 class _Asker(Searcher):

@@ -3,22 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import ray
 
 from lucency import files, progress
 from lucency.config.train import Recipe, TrainConfig
 from lucency.config.tune import TuneConfig
 from lucency.evaluation.intervals import Interval
-from lucency.search import outcome, trial
+from lucency.search import outcome
 from lucency.search.outcome import Outcome, Validation
-from lucency.training import trainer
+from lucency.training import several, trainer
+from lucency.training.several import Wanted
+from lucency.training.trainer import Run
 
 CONFIRMATIONS = "confirmations"
 CONFIG = "winner.yaml"
-_POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -92,11 +91,19 @@ def confirmed(
     recipe = config.recipe(best.values)
     # One folder a trial: a search that goes on may choose another one.
     runs = config.output.absolute() / CONFIRMATIONS / best.folder.name
-    seeds = [recipe.seed + 1 + place for place in range(config.confirm_seeds)]
-    waiting = [recipe.model_copy(update={"seed": number}) for number in seeds]
-    found = _train(waiting, str(config.base.table), runs, concurrent)
+    wanted = [
+        Wanted(
+            f"seed {number}",
+            recipe.model_copy(update={"seed": number}),
+            str(config.base.table),
+            runs,
+            f"seed_{number}",
+        )
+        for number in range(recipe.seed + 1, recipe.seed + 1 + config.confirm_seeds)
+    ]
+    found = several.train(wanted, concurrent, meter="confirm", ended=_told)
     confirmations = tuple(
-        _confirmation(each, runs, why, validation) for each, why in zip(waiting, found, strict=True)
+        _confirmation(each, run, validation) for each, run in zip(wanted, found, strict=True)
     )
     runner_up = ranked[1] if len(ranked) > 1 else None
     return Winner(best, recipe, confirmations, runner_up)
@@ -118,49 +125,17 @@ def write(config: TuneConfig, winner: Winner) -> Path:
     return path
 
 
-def _name(recipe: Recipe) -> str:
-    return f"seed_{recipe.seed}"
+def _told(wanted: Wanted, found: Run | str) -> None:
+    if isinstance(found, str):
+        progress.say(f"    {wanted.label} failed: {found}")
 
 
-def _train(recipes: Sequence[Recipe], table: str, runs: Path, concurrent: int) -> list[str]:
-    """Train all, some at a time; for each why it failed, or nothing."""
-    waiting = list(enumerate(recipes))
-    running: dict[Any, int] = {}
-    failures = [""] * len(recipes)
-    with progress.meter("confirm", sum(each.epochs for each in recipes), "epochs") as bar:
-        while waiting or running:
-            while waiting and len(running) < concurrent:
-                place, recipe = waiting.pop(0)
-                reference = _fit.remote(recipe.plain(), table, str(runs), _name(recipe))
-                running[reference] = place
-            done, _ = ray.wait(list(running), timeout=_POLL_S)
-            for reference in done:
-                place = running.pop(reference)
-                failures[place] = _ended(reference)
-            bar.n = sum(len(outcome.history(runs / _name(each))) for each in recipes)
-            bar.update(0)
-    return failures
-
-
-# It starts a trainer, whose workers are what needs CPUs.
-_fit = ray.remote(num_cpus=0, max_retries=2)(trial.fit)
-
-
-def _ended(reference: Any) -> str:
-    try:
-        return str(ray.get(reference))
-    except ray.exceptions.RayError as cause:
-        return str(cause).strip().splitlines()[-1]
-
-
-def _confirmation(recipe: Recipe, runs: Path, why: str, validation: Validation) -> Confirmation:
-    folder = runs / _name(recipe)
-    if why:
-        progress.say(f"    seed {recipe.seed} failed: {why}")
-        return Confirmation(recipe.seed, folder, None, len(outcome.history(folder)), why)
-    _, interval, _ = outcome.measured(trainer.Run.open(folder), recipe, validation)
+def _confirmation(wanted: Wanted, found: Run | str, validation: Validation) -> Confirmation:
+    number, epochs = wanted.recipe.seed, len(trainer.history(wanted.folder))
+    if isinstance(found, str):
+        return Confirmation(number, wanted.folder, None, epochs, found)
+    _, interval, _ = outcome.measured(found, wanted.recipe, validation)
     progress.say(
-        f"    seed {recipe.seed}: {interval.value:.4f} ({interval.lower:.4f} to "
-        f"{interval.upper:.4f})"
+        f"    {wanted.label}: {interval.value:.4f} ({interval.lower:.4f} to {interval.upper:.4f})"
     )
-    return Confirmation(recipe.seed, folder, interval, len(outcome.history(folder)))
+    return Confirmation(number, wanted.folder, interval, epochs)

@@ -31,8 +31,9 @@ class Device:
         self._dtype = _DTYPES.get(recipe.precision)
         if self.gpu:
             torch.cuda.set_device(device)
-        # cuBLAS reads it when it is first used.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        if scaling.deterministic:
+            # cuBLAS reads it when it is first used.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         # Only where it changes something: torch loads its compiler first, which takes seconds.
         if torch.are_deterministic_algorithms_enabled() != scaling.deterministic:
             torch.use_deterministic_algorithms(scaling.deterministic)

@@ -23,11 +23,6 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _SHOWN = 8
 
 
-def learned(recipe: Recipe) -> dict[str, Any]:
-    """What of a recipe decides what is learned: all but ``scaling``; plain values."""
-    return {key: value for key, value in recipe.plain().items() if key != "scaling"}
-
-
 def begun(folder: Path) -> bool:
     """Whether a run was begun in the folder."""
     return (folder / IDENTITY).is_file()
@@ -51,7 +46,7 @@ def check(folder: Path, recipe: Recipe, data_digest: str) -> None:
     there = json.loads((folder / IDENTITY).read_text())
     differing = _differing(
         {"data": there["data_digest"], "recipe": there["recipe"]},
-        {"data": data_digest, "recipe": learned(recipe)},
+        {"data": data_digest, "recipe": recipe.learned},
     )
     if differing:
         more = f"; {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
@@ -65,7 +60,7 @@ def settle(folder: Path, recipe: Recipe, data_digest: str) -> None:
     """Write down what the folder's run is, unless it is there already."""
     if begun(folder):
         return
-    recipe_there = learned(recipe)
+    recipe_there = recipe.learned
     files.write_json(
         folder / IDENTITY,
         {

@@ -1,8 +1,6 @@
 """What it takes to come to a run's figures again, and what they cost."""
 
-import importlib.metadata
 import json
-import platform
 import subprocess
 import tomllib
 from collections.abc import Sequence
@@ -11,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lucency
-from lucency import files
+from lucency import environment, files
 from lucency.training.identity import IDENTITY
 
 Row = dict[str, float]
@@ -20,7 +18,7 @@ _PACKAGE = Path(lucency.__file__).parent
 _GIT_PATIENCE_S = 10.0
 
 
-def environment(
+def of_run(
     folder: Path,
     rows: Sequence[Row],
     *,
@@ -43,7 +41,7 @@ def environment(
     return {
         "code": code(_PACKAGE),
         "lock_digest": lock_digest([_PACKAGE.parent.parent, Path.cwd()]),
-        "versions": versions(),
+        "versions": environment.versions(),
         "data_digest": identity["data_digest"],
         "recipe_digest": identity["recipe_digest"],
         "seed": seed,
@@ -93,15 +91,6 @@ def lock_digest(roots: Sequence[Path]) -> str | None:
             if named.get("name") == "lucency":
                 return files.sha256_file(root / "uv.lock")
     return None
-
-
-def versions() -> dict[str, str]:
-    """Of Python, of this package and of what computes."""
-    return {
-        "python": platform.python_version(),
-        "lucency": lucency.__version__,
-        **{name: importlib.metadata.version(name) for name in ("torch", "ray", "numpy")},
-    }
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

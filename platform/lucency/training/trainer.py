@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import threading
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +84,7 @@ class Run:
     @property
     def history(self) -> list[dict[str, float]]:
         """One row an epoch."""
-        return _history(self.folder)
+        return history(self.folder)
 
     @property
     def validation_logits(self) -> np.ndarray:
@@ -233,7 +231,7 @@ def _run_workers(job: Job, scaling: Scaling, folder: Path) -> None:
     while True:
         snapshot.mend(folder)
         try:
-            _interruptible(_trainer(job, scaling, folder).fit)
+            cluster.attended(_trainer(job, scaling, folder).fit)
             break
         except ray.train.TrainingFailedError as cause:
             raise _root(cause) from cause
@@ -281,29 +279,6 @@ def _trainer(job: Job, scaling: Scaling, folder: Path) -> TorchTrainer:
     )
 
 
-def _interruptible(work: Callable[[], object]) -> None:
-    """
-    Run in a thread while this one waits for an interrupt.
-
-    In the main thread Ray Train takes over SIGINT and leaves the process with status 1 and no
-    word; here Ctrl-C arrives as KeyboardInterrupt and the cluster is shut down in order.
-    """
-    failures: list[BaseException] = []
-
-    def guarded() -> None:
-        try:
-            work()
-        except BaseException as failure:
-            failures.append(failure)
-
-    worker = threading.Thread(target=guarded, daemon=True)
-    worker.start()
-    while worker.is_alive():
-        worker.join(0.2)
-    if failures:
-        raise failures[0]
-
-
 def _root(failure: BaseException) -> LucencyError:
     """Our own error if a worker raised one, else a training error with its last line."""
     causes = list(getattr(failure, "worker_failures", {}).values()) or [failure]
@@ -328,7 +303,7 @@ def _failed(folder: Path) -> dict[str, Any] | None:
 def _finish(
     folder: Path, recipe: Recipe, table: Table, network: Classifier, nodes: list[dict[str, Any]]
 ) -> Run:
-    rows = _history(folder)
+    rows = history(folder)
     best = _best(folder, rows)
     state = checkpoint.load(folder / _name(best))
     assert state.logits is not None, "an epoch's checkpoint is written after measuring"
@@ -343,7 +318,7 @@ def _finish(
         "best": best,
         "seconds": sum(row["seconds"] for row in rows),
         **({"stopped": json.loads(stopped.read_text())} if stopped.is_file() else {}),
-        "environment": record.environment(
+        "environment": record.of_run(
             folder,
             rows,
             seed=recipe.seed,
@@ -370,8 +345,10 @@ def _finish(
     return Run(folder, recipe, found)
 
 
-def _history(folder: Path) -> list[dict[str, float]]:
-    rows: list[dict[str, float]] = json.loads((folder / loop.HISTORY).read_text())
+def history(folder: Path) -> list[dict[str, float]]:
+    """What every epoch of a run reached so far; nothing of one that has not begun."""
+    path = folder / loop.HISTORY
+    rows: list[dict[str, float]] = json.loads(path.read_text()) if path.is_file() else []
     return rows
 
 

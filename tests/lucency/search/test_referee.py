@@ -87,6 +87,7 @@ def test_verdicts_come_in_order_with_figures(tmp_path: Path) -> None:
     assert rows[2]["lower"] < rows[2]["value"] <= rows[2]["upper"]
     assert {row["patients"] for row in rows} == {40}
     assert rows[3]["action"] == "stop"
+    assert (judge.stopped_at("bad"), judge.stopped_at("good")) == (2, None)
     assert rows[2]["standing"] > rows[3]["standing"]
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from lucency.config.tune import TuneConfig
 from lucency.errors import SearchError
-from lucency.evaluation.intervals import Interval
 from lucency.search.outcome import Outcome
 from lucency.search.study import Drawn, Study
 from tests.lucency.config.test_tune import RATE, config
@@ -23,11 +22,10 @@ def search(folder: Path, *overrides: str) -> TuneConfig:
     return config(folder, SPACE, "startup_trials=2", *overrides)
 
 
-def ended(drawn: Drawn, lower: float, state: Any = "finished", epochs: int = 2) -> Outcome:
-    """A trial whose figure has that lower bound."""
-    interval = Interval(lower + 0.1, lower, lower + 0.2)
+def ended(drawn: Drawn, standing: float, state: Any = "finished", epochs: int = 2) -> Outcome:
+    """A trial that stands so."""
     return Outcome(
-        drawn.number, Path(drawn.name), drawn.values, state, "", epochs, 1, 1.0, "s", interval
+        drawn.number, Path(drawn.name), drawn.values, state, "", epochs, standing=standing
     )
 
 

@@ -59,7 +59,7 @@ def test_identity_is_written_once(recipe: Recipe, folder: Path) -> None:
     identity.settle(folder, recipe, DATA)
 
     assert (folder / identity.IDENTITY).read_bytes() == before
-    assert json.loads(before)["recipe"] == identity.learned(recipe)
+    assert json.loads(before)["recipe"] == recipe.learned
 
 
 def test_folder_of_something_else_is_refused_and_kept(recipe: Recipe, tmp_path: Path) -> None:

@@ -105,15 +105,15 @@ def test_record_is_whole_and_names_nobody(
     """All that a repetition needs, in plain JSON, without this folder, host or user."""
     identity.settle(tmp_path, recipe, "a" * 64)
 
-    found = record.environment(tmp_path, ROWS, seed=7, workers=given, nodes=NODES)
+    found = record.of_run(tmp_path, ROWS, seed=7, workers=given, nodes=NODES)
 
     text = json.dumps(found)
     assert found["data_digest"] == "a" * 64
-    assert found["recipe_digest"] == files.digest(identity.learned(recipe))
+    assert found["recipe_digest"] == files.digest(recipe.learned)
     assert found["seed"] == 7
     assert found["workers"] == expected
     assert found["nodes"] == NODES
-    assert set(found["versions"]) == {"python", "lucency", "torch", "ray", "numpy"}
+    assert {"python", "lucency", "torch", "ray", "numpy"} <= set(found["versions"])
     assert found["wall_s"] >= 0
     assert found["begun"] <= found["ended"]
     assert str(tmp_path) not in text
