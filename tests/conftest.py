@@ -22,6 +22,7 @@ from lucency.datasets.phantom import Phantom
 from lucency.datasets.splits import SplitPlan
 from lucency.datasets.table import Table
 from lucency.drift import reference as drift
+from lucency.evaluation.conformal import Conformal
 from lucency.evaluation.rule import ClinicalRule
 from lucency.models.base import PooledClassifier, architectures
 
@@ -98,6 +99,7 @@ def make_bundle(folder: Path, recipe: Recipe, network: PooledClassifier) -> Arti
         temperature=1.5,
         threshold=0.5,
         threshold_held=True,
+        conformal=Conformal(coverage=0.95, least=(0.5, 0.5)),
         rule=ClinicalRule(),
         validation={"calibration": {"before": {}, "after": {}}},
     )

@@ -66,6 +66,8 @@ def _shown(artifact: Artifact) -> list[str]:
         f"sealed {manifest.created}",
         f"  tells apart  {', '.join(card.labels)}",
         f"  decides      {decides}; temperature {card.temperature:.3f}",
+        f"  uncertain    unless one label alone can't be ruled out; "
+        f"{card.conformal.coverage:.0%} of sets hold the true one",
         f"  sees         {card.preprocess.size} px, {card.preprocess.color}",
         f"  rule         sensitivity {card.rule.sensitivity_floor}, "
         f"specificity {card.rule.specificity_floor}",

@@ -19,10 +19,11 @@ from lucency import files
 from lucency.bundle import signature
 from lucency.drift.reference import DriftReference
 from lucency.errors import ArtifactError
+from lucency.evaluation.conformal import Conformal
 from lucency.evaluation.rule import ClinicalRule
 from lucency.preprocess import Preprocess
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"
 SIGNATURE = "manifest.sig"
@@ -63,6 +64,7 @@ class ModelCard(BaseModel):
         threshold: Probabilities of the positive class at or over it are positive. None for more
             than two classes: there the most probable class is called.
         threshold_held: Whether the rule held on validation films, decided so.
+        conformal: Which labels can't be ruled out; what is not clear is left to a reader.
         rule: The floors that the threshold was chosen for.
         validation: Figures of these decisions on validation films.
     """
@@ -74,15 +76,21 @@ class ModelCard(BaseModel):
     temperature: Annotated[float, Field(gt=0)]
     threshold: float | None
     threshold_held: bool
+    conformal: Conformal
     rule: ClinicalRule
     validation: dict[str, Any]
 
     @model_validator(mode="after")
-    def _threshold_is_for_two(self) -> "ModelCard":
+    def _parts_fit(self) -> "ModelCard":
         if (self.threshold is None) == (len(self.labels) == 2):
             raise ValueError(
                 f"{len(self.labels)} labels and threshold {self.threshold}: two classes are told "
                 "apart by a threshold, more have none"
+            )
+        if len(self.conformal.least) != len(self.labels):
+            raise ValueError(
+                f"{len(self.labels)} labels and {len(self.conformal.least)} bounds of prediction "
+                "sets: give one a label"
             )
         return self
 

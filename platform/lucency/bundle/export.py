@@ -1,9 +1,7 @@
 """A finished run -> a sealed bundle: graph, parity, calibration, threshold, drift reference."""
 
-import importlib.metadata
 import json
 import logging
-import platform
 import tempfile
 import warnings
 from pathlib import Path
@@ -14,7 +12,7 @@ import onnxruntime
 import torch
 from safetensors.torch import load_file
 
-from lucency import batch, progress
+from lucency import batch, environment, progress
 from lucency.bundle import artifact
 from lucency.bundle.artifact import Artifact, Golden, ModelCard
 from lucency.bundle.predictor import Predictor
@@ -23,7 +21,8 @@ from lucency.datasets.phantom import Phantom
 from lucency.datasets.table import Table
 from lucency.drift import reference as drift
 from lucency.errors import ArtifactError
-from lucency.evaluation import calibration, metrics, probability, rule, selection
+from lucency.evaluation import calibration, conformal, metrics, probability, rule, selection
+from lucency.evaluation.conformal import Conformal
 from lucency.models.base import Classifier, Explained, architectures
 
 # Probabilities of graph and training code may differ by this much at most.
@@ -42,12 +41,16 @@ def export(
     history: list[dict[str, float]],
     table: Table,
     output: Path,
+    coverage: float = 0.95,
 ) -> Artifact:
     """
     Export the best weights of a run and calibrate on its validation films.
 
     Temperature, threshold and drift reference are fitted through the exported graph, on what
     will answer, not on the training code. The bundle has no test evidence yet.
+
+    Args:
+        coverage: Of the prediction sets, in every class.
 
     Raises:
         ArtifactError: the graph's probabilities differ from the training code's.
@@ -60,7 +63,7 @@ def export(
     progress.say(f"    graph: {len(graph) / 1e6:.1f} MB, parity within {PARITY}")
     origin = {
         "name": name,
-        "versions": versions(),
+        "versions": environment.versions(),
         "data_digest": table.digest,
         "config_digest": recipe.digest,
         "run": run,
@@ -87,6 +90,7 @@ def export(
         temperature=temperature,
         threshold=point.threshold,
         threshold_held=point.verdict.passed,
+        conformal=conformal.fit(found.labels, given_nk, found.patients, coverage),
         rule=recipe.rule,
         validation={
             "sensitivity": metrics.plain(point.sensitivity),
@@ -179,18 +183,6 @@ def check_parity(model: Classifier, graph: bytes, recipe: Recipe, samples: list[
         )
 
 
-def versions() -> dict[str, str]:
-    """What decides how bytes become a number."""
-    names = ("lucency", "torch", "onnxruntime", "numpy", "pillow", "opencv-python-headless", "ray")
-    found = {"python": platform.python_version()}
-    for package in names:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "from source"  # a cluster that gets the package as py_modules
-    return found
-
-
 def _draft(recipe: Recipe, labels: tuple[str, ...]) -> dict[str, bytes]:
     """Model card and reference that leave logits as they are, for the calibration itself."""
     card = ModelCard(
@@ -199,6 +191,7 @@ def _draft(recipe: Recipe, labels: tuple[str, ...]) -> dict[str, bytes]:
         temperature=1.0,
         threshold=0.5 if len(labels) == 2 else None,
         threshold_held=False,
+        conformal=Conformal(coverage=0.95, least=(0.0,) * len(labels)),
         rule=recipe.rule,
         validation={},
     )

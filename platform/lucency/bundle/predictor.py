@@ -7,6 +7,7 @@ Evaluation, batch jobs and HTTP all answer with this class, so they answer the s
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,9 @@ from lucency.bundle.artifact import GRAPH, Artifact, ModelCard
 from lucency.drift import reference as drift
 from lucency.errors import ArtifactError
 from lucency.evaluation import probability
+from lucency.evaluation.conformal import Reason
+
+UNCERTAIN = "uncertain"
 
 # Gray levels of the overlay that the strongest heat replaces.
 _HEAT_WEIGHT = 0.45
@@ -48,7 +52,11 @@ class Prediction:
         logits: One for two classes (the second one's), else one a class.
         probability: Of the positive class where there are two, else of the class called.
         probabilities: Of every class, in the order of the card's labels.
-        decision: ``positive`` or ``negative`` where there are two classes, else the label.
+        label: What is called, by the threshold or as the most probable.
+        decision: ``positive`` or ``negative`` where there are two classes, else the label;
+            ``uncertain`` where the film is better left to a reader.
+        reason: Why so; see ``lucency.evaluation.conformal.REASONS``.
+        labels: The prediction set: those that can't be ruled out.
         map_hw: Class-activation map, logits by place: of the positive class where there are two,
             else of the class called; its mean is the logit. None where the network has none.
         features: What drift is measured on.
@@ -59,6 +67,8 @@ class Prediction:
     probabilities: tuple[float, ...]
     label: str
     decision: str
+    reason: Reason
+    labels: tuple[str, ...]
     map_hw: np.ndarray | None
     features: dict[str, float]
 
@@ -173,14 +183,19 @@ class Predictor:
             called = shown = int(given_k.argmax())
         else:
             called, shown = int(given_k[1] >= threshold), 0
+        inside_k = self.card.conformal.sets(given_k)
+        reason = self.card.conformal.reason(inside_k, called)
         label = self.card.labels[called]
+        decision = label if threshold is None else ("negative", "positive")[called]
         given = float(given_k[called if threshold is None else 1])
         return Prediction(
             logits=tuple(map(float, logits_k)),
             probability=given,
             probabilities=tuple(map(float, given_k)),
             label=label,
-            decision=label if threshold is None else ("negative", "positive")[called],
+            decision=decision if reason == "clear" else UNCERTAIN,
+            reason=reason,
+            labels=tuple(compress(self.card.labels, inside_k)),
             map_hw=None if maps_khw is None else maps_khw[shown],
             features={**features, "probability": given},
         )

@@ -32,6 +32,7 @@ def export(config: ExportConfig) -> dict[str, Any]:
         history=run.history,
         table=table,
         output=config.output,
+        coverage=config.coverage,
     )
     return {
         "bundle": str(bundle.path),
@@ -40,5 +41,6 @@ def export(config: ExportConfig) -> dict[str, Any]:
         "temperature": bundle.model.temperature,
         "threshold": bundle.model.threshold,
         "threshold_held": bundle.model.threshold_held,
+        "conformal": bundle.model.conformal.model_dump(),
         "validation": bundle.model.validation,
     }

@@ -112,7 +112,9 @@ def test_threshold_is_for_two_classes_alone(
 ) -> None:
     """Two labels have a threshold, more have none; a card that says otherwise is refused."""
     card = json.loads((copied / artifact.MODEL).read_text())
-    text = json.dumps({**card, "labels": labels, "threshold": threshold}).encode()
+    sets = {**card["conformal"], "least": [0.5] * len(labels)}
+    card |= {"labels": labels, "threshold": threshold, "conformal": sets}
+    text = json.dumps(card).encode()
     other = {**contents(copied), artifact.MODEL: text}
 
     if fits:
@@ -120,6 +122,16 @@ def test_threshold_is_for_two_classes_alone(
     else:
         with pytest.raises(ArtifactError, match=r"two classes are told|at least 2 items"):
             artifact.write(tmp_path / "other", other, **ORIGIN)
+
+
+def test_every_label_has_its_bound(copied: Path, tmp_path: Path) -> None:
+    """Prediction sets for other labels than the card's are refused."""
+    card = json.loads((copied / artifact.MODEL).read_text())
+    card["conformal"]["least"] = [0.5, 0.5, 0.5]
+    other = {**contents(copied), artifact.MODEL: json.dumps(card).encode()}
+
+    with pytest.raises(ArtifactError, match="2 labels and 3 bounds of prediction sets"):
+        artifact.write(tmp_path / "other", other, **ORIGIN)
 
 
 def test_manifest_of_another_kind_is_refused(copied: Path) -> None:

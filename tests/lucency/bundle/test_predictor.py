@@ -22,6 +22,7 @@ from lucency.config.train import Recipe
 from lucency.datasets.phantom import Phantom
 from lucency.drift import reference as drift
 from lucency.errors import ArtifactError, ImageError
+from lucency.evaluation.conformal import Conformal
 from lucency.models.base import architectures
 
 
@@ -116,8 +117,34 @@ def test_probability_on_the_threshold_is_positive(copied: Artifact, film: bytes)
     at = changed(copied, threshold=probability).predict_bytes(film)
     over = changed(copied, threshold=float(np.nextafter(probability, 1))).predict_bytes(film)
 
-    assert (at.decision, at.label) == ("positive", "PNEUMONIA")
-    assert (over.decision, over.label) == ("negative", "NORMAL")
+    assert (at.label, over.label) == ("PNEUMONIA", "NORMAL")
+
+
+@pytest.mark.parametrize(
+    ("above", "least", "decision", "reason", "labels"),
+    [
+        (True, (1.0, 0.0), "positive", "clear", ("PNEUMONIA",)),
+        (False, (0.0, 1.0), "negative", "clear", ("NORMAL",)),
+        (False, (1.0, 0.0), "uncertain", "set_against_threshold", ("PNEUMONIA",)),
+        (True, (0.0, 0.0), "uncertain", "several_labels", ("NORMAL", "PNEUMONIA")),
+        (True, (1.0, 1.0), "uncertain", "no_label", ()),
+    ],
+)
+def test_decision_is_made_where_one_label_remains(
+    copied: Artifact,
+    film: bytes,
+    above: bool,
+    least: tuple[float, float],
+    decision: str,
+    reason: str,
+    labels: tuple[str, ...],
+) -> None:
+    """A film is decided where the set holds what the threshold calls, and nothing else."""
+    bounds = Conformal(coverage=0.9, least=least)
+
+    found = changed(copied, threshold=1.0 - above, conformal=bounds).predict_bytes(film)
+
+    assert (found.decision, found.reason, found.labels) == (decision, reason, labels)
 
 
 def test_temperature_divides_the_logit(copied: Artifact, film: bytes) -> None:
@@ -218,6 +245,7 @@ def test_heat_lies_where_the_map_is_positive() -> None:
 
 
 LABELS = ("ant", "bee", "cat")
+SETS = Conformal(coverage=0.9, least=(0.0, 0.0, 0.0))
 
 
 def of_three(bundle: Artifact, recipe: Recipe, folder: Path, model: str) -> Predictor:
@@ -225,7 +253,7 @@ def of_three(bundle: Artifact, recipe: Recipe, folder: Path, model: str) -> Pred
     options = recipe.model if model == "small" else architectures.options(model)(name=model)
     torch.manual_seed(1)
     network = architectures.build(options, in_channels=1, outputs=3, side=32).eval()
-    card = bundle.model.model_copy(update={"labels": LABELS, "threshold": None})
+    card = bundle.model.model_copy(update={"labels": LABELS, "threshold": None, "conformal": SETS})
     contents = {name: (bundle.path / name).read_bytes() for name in bundle.manifest.files}
     added = {
         artifact.GRAPH: export.to_onnx(network, recipe),
@@ -260,7 +288,7 @@ def test_three_classes_are_decided_by_the_largest(
     expected = softmax(np.array(found.logits) / predictor.card.temperature)
     assert found.probabilities == pytest.approx(tuple(expected))
     assert sum(found.probabilities) == pytest.approx(1)
-    assert found.label == found.decision == LABELS[int(expected.argmax())]
+    assert found.label == LABELS[int(expected.argmax())]
     assert found.probability == found.features["probability"] == max(found.probabilities)
 
 
