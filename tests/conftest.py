@@ -14,7 +14,7 @@ import torch
 
 from lucency import cluster, images
 from lucency.bundle import artifact, export
-from lucency.bundle.artifact import Artifact, Golden, ModelCard
+from lucency.bundle.artifact import Artifact, Golden, ModelCard, Use
 from lucency.bundle.predictor import Predictor
 from lucency.config.train import Recipe
 from lucency.datasets import prepare
@@ -111,6 +111,7 @@ def make_bundle(folder: Path, recipe: Recipe, network: PooledClassifier) -> Arti
         artifact.MODEL: card.model_dump_json().encode(),
         artifact.DRIFT: reference.model_dump_json().encode(),
         artifact.GOLDEN: b"[]",
+        artifact.USE: Use().model_dump_json().encode(),
         "golden/0.png": images.encode_png(pixels),
     }
     origin = {

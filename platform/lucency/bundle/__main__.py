@@ -1,5 +1,6 @@
 """
 What a bundle is, without loading a model: ``python -m lucency.bundle verify|show PATH``.
+``python -m lucency.bundle schema`` prints the JSON schema of its files.
 
 ``verify`` checks every byte and, where LUCENCY_TRUSTED_KEYS names keys, the signature; ``show``
 prints what it decides and what proves it. The last line of stdout is one JSON object; exit
@@ -12,8 +13,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lucency.bundle.artifact import Artifact
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from lucency.bundle import artifact as bundle
+from lucency.bundle.artifact import Artifact, Golden, Manifest, ModelCard, Use
+from lucency.drift.reference import DriftReference
 from lucency.errors import LucencyError
+
+_Files = TypedDict(
+    "_Files",
+    {
+        "manifest.json": Manifest,
+        "model.json": ModelCard,
+        "drift.json": DriftReference,
+        "golden.json": list[Golden],
+        "use.json": Use,
+    },
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,9 +38,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m lucency.bundle", description="Check a bundle, or show what it is."
     )
-    parser.add_argument("action", choices=("verify", "show"))
-    parser.add_argument("path", type=Path)
+    commands = parser.add_subparsers(dest="action", required=True)
+    for action in ("verify", "show"):
+        commands.add_parser(action).add_argument("path", type=Path)
+    commands.add_parser("schema")
     given = parser.parse_args(arguments)
+    if given.action == "schema":
+        print(json.dumps(schema(), indent=2))
+        return 0
     try:
         artifact = Artifact.load(given.path)
     except LucencyError as error:
@@ -35,6 +57,15 @@ def main(arguments: list[str] | None = None) -> int:
             print(line, file=sys.stderr)
     print(json.dumps({"ok": True, **_plain(artifact)}))
     return 0
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of a bundle's files, by their names."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **TypeAdapter(_Files).json_schema(),
+        "title": f"Lucency bundle, format {bundle.FORMAT}",
+    }
 
 
 def _plain(artifact: Artifact) -> dict[str, Any]:

@@ -35,6 +35,8 @@ EVIDENCE = "evidence.json"
 CONFIG = "config.yaml"
 HISTORY = "history.json"
 VALIDATION = "validation.json"
+USE = "use.json"
+README = "README.md"
 # What decides an answer; their digest names the model whose evidence is taken once.
 DECISIVE = (GRAPH, MODEL)
 
@@ -95,6 +97,26 @@ class ModelCard(BaseModel):
         return self
 
 
+class Use(BaseModel):
+    """
+    What a model is for; it decides no answer, so it is not part of the model's digest.
+
+    Attributes:
+        limits: What is known to be missing, beyond what the evidence itself shows.
+        contact: Where to report a wrong answer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    intended: str = (
+        "Research on how image classifiers are trained, proven and served. Not a medical device: "
+        "nobody may be diagnosed by it."
+    )
+    limits: tuple[str, ...] = ()
+    license: str = "other"
+    contact: str = ""
+
+
 class Golden(BaseModel):
     """A film inside the bundle and the logits it must give on every machine."""
 
@@ -123,6 +145,7 @@ class Artifact:
     drift: DriftReference
     golden: tuple[Golden, ...]
     evidence: dict[str, Any] | None
+    use: Use
     signed_by: str | None
 
     @classmethod
@@ -152,6 +175,7 @@ class Artifact:
                     if EVIDENCE in manifest.files
                     else None
                 ),
+                use=Use.model_validate_json((path / USE).read_bytes()),
                 signed_by=signed_by,
             )
         except (OSError, ValidationError, ValueError) as cause:
@@ -200,8 +224,12 @@ def write(path: Path, contents: Mapping[str, bytes], **origin: Any) -> Artifact:
 def with_files(artifact: Artifact, added: Mapping[str, bytes]) -> Artifact:
     """The same bundle, in place, with files added or replaced, and sealed again."""
     contents = {name: (artifact.path / name).read_bytes() for name in artifact.manifest.files}
-    origin = artifact.manifest.model_dump(exclude={"format", "created", "files"})
-    return write(artifact.path, {**contents, **added}, **origin)
+    return write(artifact.path, {**contents, **added}, **origin(artifact))
+
+
+def origin(artifact: Artifact) -> dict[str, Any]:
+    """What ``write`` is told of a bundle beside its files."""
+    return artifact.manifest.model_dump(exclude={"format", "created", "files"})
 
 
 def _verified(path: Path) -> tuple[Manifest, str]:

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from lucency import batch, environment, progress
-from lucency.bundle import artifact
-from lucency.bundle.artifact import Artifact, Golden, ModelCard
+from lucency.bundle import artifact, readme
+from lucency.bundle.artifact import Artifact, Golden, ModelCard, Use
 from lucency.bundle.predictor import Predictor
 from lucency.config.train import Recipe
 from lucency.datasets.phantom import Phantom
@@ -42,6 +42,7 @@ def export(
     table: Table,
     output: Path,
     coverage: float = 0.95,
+    use: Use | None = None,
 ) -> Artifact:
     """
     Export the best weights of a run and calibrate on its validation films.
@@ -51,6 +52,7 @@ def export(
 
     Args:
         coverage: Of the prediction sets, in every class.
+        use: What the model is for.
 
     Raises:
         ArtifactError: the graph's probabilities differ from the training code's.
@@ -69,7 +71,11 @@ def export(
         "run": run,
     }
     labels = table.classes
-    contents = {artifact.GRAPH: graph, artifact.CONFIG: recipe.to_yaml().encode()}
+    contents = {
+        artifact.GRAPH: graph,
+        artifact.CONFIG: recipe.to_yaml().encode(),
+        artifact.USE: (use or Use()).model_dump_json(indent=2).encode(),
+    }
     with tempfile.TemporaryDirectory() as scratch:
         draft = artifact.write(
             Path(scratch) / "draft", {**contents, **_draft(recipe, labels)}, **origin
@@ -103,21 +109,17 @@ def export(
     )
     watched_n = given_nk[:, 1] if len(labels) == 2 else given_nk.max(axis=1)
     reference = drift.fit({**found.features, "probability": watched_n})
-    return artifact.write(
-        output,
-        {
-            **contents,
-            **films,
-            artifact.MODEL: card.model_dump_json(indent=2).encode(),
-            artifact.DRIFT: reference.model_dump_json(indent=2).encode(),
-            artifact.GOLDEN: json.dumps([entry.model_dump() for entry in golden]).encode(),
-            artifact.HISTORY: json.dumps(history).encode(),
-            artifact.VALIDATION: json.dumps(
-                {"labels": found.labels.tolist(), "logits": found.logits.tolist()}
-            ).encode(),
-        },
-        **origin,
-    )
+    contents |= {
+        **films,
+        artifact.MODEL: card.model_dump_json(indent=2).encode(),
+        artifact.DRIFT: reference.model_dump_json(indent=2).encode(),
+        artifact.GOLDEN: json.dumps([entry.model_dump() for entry in golden]).encode(),
+        artifact.HISTORY: json.dumps(history).encode(),
+        artifact.VALIDATION: json.dumps(
+            {"labels": found.labels.tolist(), "logits": found.logits.tolist()}
+        ).encode(),
+    }
+    return readme.write(output, contents, **origin)
 
 
 def rebuild(recipe: Recipe, weights: Path, classes: int) -> Classifier:

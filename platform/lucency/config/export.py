@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from lucency.bundle.artifact import Use
 from lucency.config.node import Node
 
 
@@ -16,6 +17,7 @@ class ExportConfig(Node):
         table: Where the run's table is now; the path it was trained from if left out.
         coverage: Promised share of films, in every class, whose prediction set has the true
             label; films whose set does not settle it are answered ``uncertain``.
+        use: What the model is for; it stands in the bundle's model card.
     """
 
     run: Path
@@ -23,3 +25,4 @@ class ExportConfig(Node):
     name: str = "pneumonia"
     table: Path | None = None
     coverage: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    use: Use = Use()

@@ -33,6 +33,7 @@ def export(config: ExportConfig) -> dict[str, Any]:
         table=table,
         output=config.output,
         coverage=config.coverage,
+        use=config.use,
     )
     return {
         "bundle": str(bundle.path),

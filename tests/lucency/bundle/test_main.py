@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from lucency.bundle.__main__ import main
@@ -59,3 +60,16 @@ def test_command_needs_no_training_stack(bundle: Artifact) -> None:
     ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
 
     assert ended.returncode == 0, ended.stderr
+
+
+def test_schema_is_that_of_the_files(bundle: Artifact, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every JSON file that it names passes, and a value of another kind does not."""
+    assert main(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    whole = {name: json.loads((bundle.path / name).read_bytes()) for name in schema["properties"]}
+
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(whole, schema)
+    whole["model.json"]["threshold"] = "half"
+    with pytest.raises(jsonschema.ValidationError, match="half"):
+        jsonschema.validate(whole, schema)
