@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedRandom, BytesIO
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 
 from lucency import files
 from lucency.errors import LedgerError
+
+Entries = list[dict[str, Any]]
 
 _CHAIN = "chain"
 _BEGIN = files.sha256(b"")
@@ -29,7 +31,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def entries(self) -> list[dict[str, Any]]:
+    def entries(self) -> Entries:
         """
         All values, oldest first; none if nothing was recorded.
 
@@ -40,9 +42,18 @@ class Ledger:
             return []
         return [value for value, _, _ in self._read(self.path.read_bytes())]
 
-    def append(self, value: Mapping[str, Any]) -> None:
+    def append(
+        self, value: Mapping[str, Any], *, check: Callable[[Entries], None] | None = None
+    ) -> Entries:
         """
         Add a value and see it on the disk before returning; writers take turns.
+
+        Args:
+            check: Is shown the values before it and raises where it may not be added; no other
+                writer comes between.
+
+        Returns:
+            The values before it.
 
         Raises:
             LedgerError: a line before it is not what was written.
@@ -51,12 +62,16 @@ class Ledger:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._held() as stream:
             read = list(self._read(stream.read()))
+            before = [entry for entry, _, _ in read]
+            if check is not None:
+                check(before)
             chain = read[-1][1] if read else _BEGIN
             stream.seek(sum(len(line) for _, _, line in read))
             stream.truncate()
             stream.write(_line(value, _next(chain, value)))
             stream.flush()
             os.fsync(stream.fileno())
+        return before
 
     def _read(self, whole: bytes) -> Iterator[tuple[dict[str, Any], str, bytes]]:
         chain = _BEGIN

@@ -1,8 +1,11 @@
 """Ledgers: what was appended comes back, and nothing can be changed unseen."""
 
+import contextlib
 import multiprocessing
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +78,31 @@ def test_torn_last_line_was_never_there(ledger: Ledger, cut: int) -> None:
     assert [entry["number"] for entry in ledger.entries()] == [0, 1, 5]
 
 
+def test_refused_value_is_not_added(ledger: Ledger) -> None:
+    """The check is shown what stands there, and what it raises leaves the file as it was."""
+    before = ledger.path.read_bytes()
+
+    def refuse(entries: list[dict[str, Any]]) -> None:
+        raise LedgerError(f"{len(entries)} is enough")
+
+    with pytest.raises(LedgerError, match="3 is enough"):
+        ledger.append({"number": 3}, check=refuse)
+
+    assert ledger.path.read_bytes() == before
+
+
+def test_check_and_append_are_one_step(ledger: Ledger) -> None:
+    """Of four processes that may each be the only one, one is."""
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_append_alone, args=(ledger.path, n)) for n in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(30)
+
+    assert len(ledger.entries()) == 4
+
+
 def test_writers_take_turns(ledger: Ledger) -> None:
     """Four processes append at once: no line is lost and the chain holds."""
     context = multiprocessing.get_context("fork")
@@ -87,6 +115,16 @@ def test_writers_take_turns(ledger: Ledger) -> None:
     entries = ledger.entries()
 
     assert sorted(entry["by"] for entry in entries[3:]) == sorted(list(range(4)) * 10)
+
+
+def _append_alone(path: Path, number: int) -> None:
+    def alone(entries: list[dict[str, Any]]) -> None:
+        time.sleep(0.1)  # long enough for all to have looked
+        if len(entries) > 3:
+            raise LedgerError("another was first")
+
+    with contextlib.suppress(LedgerError):
+        Ledger(path).append({"by": number}, check=alone)
 
 
 def _append(path: Path, number: int) -> None:

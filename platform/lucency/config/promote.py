@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import model_validator
 
 from lucency.config.node import Node
+from lucency.evaluation.drop import MostDrop
 from lucency.evaluation.rule import ClinicalRule
 
 
@@ -14,6 +15,8 @@ class PromoteConfig(Node):
 
     Attributes:
         rule: The rule in force here; the bundle's own is not asked.
+        most_drop: What figures may fall by at other sites; with a bound, evidence of such a site
+            is required.
         rollback: Change champion and previous version instead of promoting.
         reason: Kept in the store's history.
     """
@@ -21,6 +24,7 @@ class PromoteConfig(Node):
     store: Path
     bundle: Path | None = None
     rule: ClinicalRule = ClinicalRule()
+    most_drop: MostDrop = MostDrop()
     rollback: bool = False
     reason: str = ""
 

@@ -6,7 +6,7 @@ flatter. So a second model of the same lineage is refused unless somebody says w
 report shows that as well.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,22 +35,10 @@ def opened(folder: Path, *, lineage: str, model: str, data: str, reason: str = "
         All openings of these data for this lineage, this one last.
 
     Raises:
-        TestSplitOpened: another model of this lineage was tested on these data, no reason given.
+        TestSplitOpened: another model of this lineage was tested on these data, this one was not,
+            and no reason is given.
         LedgerError: the record was edited.
     """
-    ledger = Ledger(folder / FILE)
-    before = [
-        entry for entry in ledger.entries() if (entry["lineage"], entry["data"]) == (lineage, data)
-    ]
-    others = {entry["model"]: entry for entry in before if entry["model"] != model}
-    if others and not reason:
-        last = list(others.values())[-1]
-        raise TestSplitOpened(
-            f"the test split of {data[:12]!r} was opened for {len(others)} other model(s) of "
-            f"{lineage!r}, last for {last['model'][:12]!r} on {last['at']}: choosing between "
-            "models by their test figures makes these flatter. Choose on validation; to open it "
-            "all the same give reason=TEXT, which the report will show"
-        )
     entry = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "who": environment.user(),
@@ -59,5 +47,30 @@ def opened(folder: Path, *, lineage: str, model: str, data: str, reason: str = "
         "data": data,
         "reason": reason,
     }
-    ledger.append(entry)
-    return [*before, entry]
+    before = Ledger(folder / FILE).append(
+        entry, check=lambda entries: _refuse_another(_alike(entries, entry), entry)
+    )
+    return [*_alike(before, entry), entry]
+
+
+def _alike(entries: Sequence[Opening], entry: Opening) -> list[Opening]:
+    """Those of the same lineage on the same data."""
+    return [
+        each
+        for each in entries
+        if (each["lineage"], each["data"]) == (entry["lineage"], entry["data"])
+    ]
+
+
+def _refuse_another(before: Sequence[Opening], entry: Opening) -> None:
+    others = {each["model"]: each for each in before}
+    # Whoever looks at the same model again chooses nothing, whatever came since.
+    if not others or entry["model"] in others or entry["reason"]:
+        return
+    last = list(others.values())[-1]
+    raise TestSplitOpened(
+        f"the test split of {entry['data'][:12]!r} was opened for {len(others)} other model(s) of "
+        f"{entry['lineage']!r}, last for {last['model'][:12]!r} on {last['at']}: choosing between "
+        "models by their test figures makes these flatter. Choose on validation; to open it "
+        "all the same give reason=TEXT, which the report will show"
+    )

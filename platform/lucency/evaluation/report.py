@@ -89,6 +89,26 @@ def render(
     )
 
 
+def draw(
+    evidence: Mapping[str, Any], test: _Given, compared: _Given
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """
+    The figures of any films that were judged, for another page than the report on a test.
+
+    Args:
+        test: Truth and calibrated probabilities.
+        compared: Truth, and probabilities of one calibration and of another.
+    """
+    rule = evidence["rule"]
+    floors = {
+        "sensitivity": rule["sensitivity_floor"],
+        "specificity": rule["specificity_floor"],
+    }
+    build = _of_many if evidence["threshold"] is None else _of_two
+    figures, facts = build(evidence, floors, test, compared)
+    return figures, {"floors": floors, **facts}
+
+
 def _of_two(
     evidence: Mapping[str, Any], floors: Mapping[str, float], test: _Given, validation: _Given
 ) -> tuple[dict[str, str], dict[str, Any]]:

@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from lucency import batch, files, images, progress
+from lucency import batch, cluster, files, images, progress
 from lucency.batch import Predictions
 from lucency.bundle import artifact
-from lucency.bundle.artifact import Artifact, ModelCard
+from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Predictor
 from lucency.config.evaluate import EvaluateConfig
 from lucency.datasets.table import Table
 from lucency.errors import DataError
-from lucency.evaluation import against, calibration, cases, metrics, openings, probability, report
+from lucency.evaluation import against, calibration, cases, openings, probability, report
 from lucency.evaluation.openings import Opening
 from lucency.evaluation.report import Case
+from lucency.pipeline import external
+from lucency.pipeline.assessment import assess
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
@@ -25,26 +27,37 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     Open the test split for a final model, once, and seal what was found into its bundle.
 
     A bundle that has evidence already gives that evidence: nothing is opened again. Every
-    opening is written beside the table before a film is read.
+    opening is written beside the table before a film is read. With ``external`` the bundle is
+    judged on another site's table instead.
 
     Raises:
         DataError: the table is not the one that the bundle was made from.
         TestSplitOpened: another model of this name was tested on it, and no reason is given.
     """
+    if config.external:
+        return external.validate(config)
     bundle = Artifact.load(config.bundle)
     table = Table.open(config.table)
     if table.digest != bundle.manifest.data_digest:
         raise DataError(
             f"{str(table.path)!r} has digest {table.digest[:12]!r}, the bundle was made from "
             f"{bundle.manifest.data_digest[:12]!r}: on another division of the patients its test "
-            "films may have been trained on"
+            "films may have been trained on. To judge it on another site's films as it is, give "
+            "external=true"
         )
-    if bundle.evidence is None or not config.report.is_file():
-        bundle = _open_test(bundle, table, config)
-    else:
+    other = _comparable(bundle, table, config.against) if config.against else None
+    compared: dict[str, Any] = {}
+    if bundle.evidence is not None and config.report.is_file() and other is None:
         progress.say("    the test split was opened for this model before; its evidence stands")
+    else:
+        with cluster.connected():
+            history, found = _opened(bundle, table, config.reason)
+            if bundle.evidence is None or not config.report.is_file():
+                bundle = _seal(bundle, table, found, history, config)
+            if other is not None:
+                _, others = _opened(other, table, config.reason)
+                compared = _compare(bundle, found, other, others)
     assert bundle.evidence is not None
-    compared = _against(bundle, table, config) if config.against else {}
     return {
         **compared,
         "bundle": str(bundle.path),
@@ -57,15 +70,24 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     }
 
 
-def _open_test(bundle: Artifact, table: Table, config: EvaluateConfig) -> Artifact:
+def _opened(bundle: Artifact, table: Table, reason: str) -> tuple[list[Opening], Predictions]:
     history = openings.opened(
         table.path.parent,
         lineage=bundle.manifest.name,
         model=bundle.model_digest,
         data=table.digest,
-        reason=config.reason,
+        reason=reason,
     )
-    found = batch.predict_split(bundle.path, table, "test")
+    return history, batch.predict_split(bundle.path, table, "test")
+
+
+def _seal(
+    bundle: Artifact,
+    table: Table,
+    found: Predictions,
+    history: Sequence[Opening],
+    config: EvaluateConfig,
+) -> Artifact:
     evidence = bundle.evidence or _evidence(bundle, table, found, history, config.prevalences)
     files.write_text(config.report, _report(bundle, table, found, evidence))
     if bundle.evidence is None:
@@ -74,22 +96,26 @@ def _open_test(bundle: Artifact, table: Table, config: EvaluateConfig) -> Artifa
     return bundle
 
 
-def _against(bundle: Artifact, table: Table, config: EvaluateConfig) -> dict[str, Any]:
-    """Both models on the test films once more; each of them had its own opening before."""
-    assert config.against is not None
-    other = Artifact.load(config.against)
+def _comparable(bundle: Artifact, table: Table, path: Path) -> Artifact:
+    """The other model, or a refusal before a film is read."""
+    other = Artifact.load(path)
     if other.manifest.data_digest != table.digest or other.evidence is None:
         raise DataError(
-            f"{str(config.against)!r} was not tested on table {table.digest[:12]!r}: a model can "
+            f"{str(path)!r} was not tested on table {table.digest[:12]!r}: a model can "
             "only be compared with one that has evidence on the same films"
         )
-    card, other_card = bundle.model, other.model
-    if card.labels != other_card.labels:
+    if bundle.model.labels != other.model.labels:
         raise DataError(
-            f"{str(config.against)!r} tells apart {list(other_card.labels)}, this model "
-            f"{list(card.labels)}: they can't be compared"
+            f"{str(path)!r} tells apart {list(other.model.labels)}, this model "
+            f"{list(bundle.model.labels)}: they can't be compared"
         )
-    found, others = (batch.predict_split(path, table, "test") for path in (bundle.path, other.path))
+    return other
+
+
+def _compare(
+    bundle: Artifact, found: Predictions, other: Artifact, others: Predictions
+) -> dict[str, Any]:
+    card, other_card = bundle.model, other.model
     confidence = card.rule.confidence
     if card.threshold is None or other_card.threshold is None:
         gains = against.of_many(
@@ -132,33 +158,12 @@ def _evidence(
             entry["at"] for entry in history if entry["model"] == bundle.model_digest
         ),
         "openings": list(history),
-        **_figures(found, card, prevalences),
+        **assess(found, card, prevalences),
         "calibration": {
             "test": calibration.summary(found.labels, found.probabilities),
             **card.validation["calibration"],
         },
     }
-
-
-def _figures(found: Predictions, card: ModelCard, prevalences: tuple[float, ...]) -> dict[str, Any]:
-    if card.threshold is None:
-        return metrics.assess_classes(
-            found.labels,
-            found.probabilities,
-            found.patients,
-            found.sites,
-            classes=card.labels,
-            clinical_rule=card.rule,
-        )
-    return metrics.assess(
-        found.labels,
-        found.probabilities[:, 1],
-        found.patients,
-        found.sites,
-        threshold=card.threshold,
-        clinical_rule=card.rule,
-        prevalences=prevalences,
-    )
 
 
 def _report(bundle: Artifact, table: Table, found: Predictions, evidence: dict[str, Any]) -> str:

@@ -21,6 +21,6 @@ def promote(config: PromoteConfig) -> dict[str, Any]:
         return {"champion": version, "aliases": store.aliases()}
     assert config.bundle is not None
     bundle = Artifact.load(config.bundle)
-    reasons = gate.check(bundle, config.rule)
+    reasons = gate.check(bundle, config.rule, config.most_drop)
     version = store.promote(bundle, config.reason or "; ".join(reasons))
     return {"champion": version, "aliases": store.aliases(), "reasons": list(reasons)}

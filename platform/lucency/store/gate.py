@@ -1,24 +1,33 @@
 """The only way to promotion: the clinical rule on test evidence that travels in the bundle."""
 
+import json
 from typing import Any
 
 from lucency.bundle.artifact import Artifact
 from lucency.errors import GateRefused
-from lucency.evaluation import rule
-from lucency.evaluation.intervals import Interval
+from lucency.evaluation import drop, rule
+from lucency.evaluation.drop import MostDrop
 from lucency.evaluation.rule import ClinicalRule
 
 
-def check(artifact: Artifact, clinical_rule: ClinicalRule) -> tuple[str, ...]:
+def check(
+    artifact: Artifact,
+    clinical_rule: ClinicalRule,
+    most_drop: MostDrop = MostDrop(),  # noqa: B008 (frozen)
+) -> tuple[str, ...]:
     """
     Judge a bundle by its evidence and the rule in force here, not the one it was made under.
+
+    Args:
+        most_drop: Held against every other site that the bundle has evidence of.
 
     Returns:
         The reasons, with figures, for the store's history.
 
     Raises:
-        GateRefused: no golden films, no evidence, evidence of another model, or figures under
-            a floor.
+        GateRefused: no golden films, no evidence, evidence of another model, figures under a
+            floor, or a bound on the drop that no other site's films were asked about or that
+            one of them does not hold.
     """
     if not artifact.golden:
         raise GateRefused(
@@ -46,7 +55,9 @@ def check(artifact: Artifact, clinical_rule: ClinicalRule) -> tuple[str, ...]:
         )
     metrics: dict[str, dict[str, float]] = evidence["metrics"]
     verdict = rule.judge(
-        clinical_rule, _interval(metrics["sensitivity"]), _interval(metrics["specificity"])
+        clinical_rule,
+        drop.interval(metrics["sensitivity"]),
+        drop.interval(metrics["specificity"]),
     )
     if not verdict.passed:
         raise GateRefused(
@@ -57,9 +68,54 @@ def check(artifact: Artifact, clinical_rule: ClinicalRule) -> tuple[str, ...]:
                 "rule": clinical_rule.model_dump(),
             },
         )
-    return verdict.reasons
+    return (*verdict.reasons, *_drops(artifact, clinical_rule, most_drop))
 
 
-def _interval(figure: dict[str, Any]) -> Interval:
-    values = {name: float("nan") if x is None else float(x) for name, x in figure.items()}
-    return Interval(**values)
+def _drops(artifact: Artifact, clinical_rule: ClinicalRule, most: MostDrop) -> list[str]:
+    """Hold every other site's figures against the bounds; the reasons, site by site."""
+    if not most.bounds:
+        return []
+    sites = [each for each in external(artifact) if _counts(each, artifact, clinical_rule)]
+    if not sites:
+        raise GateRefused(
+            f"the gate bounds the drop of {sorted(most.bounds)} at other sites, and "
+            f"{str(artifact.path)!r} has no such evidence of this model, on films searched for "
+            f"those it was trained on, with {clinical_rule.confidence:.0%} intervals or wider: run "
+            "python jobs/evaluate.py configs/evaluate/external.yaml with trained_on first",
+            {},
+        )
+    judged = {
+        f"{site['data']['name']} {site['data']['digest'][:12]}": drop.judge(
+            most, drop.read(site["drop"])
+        )
+        for site in sites
+    }
+    reasons = [f"at {name}: {reason}" for name, (_, said) in judged.items() for reason in said]
+    if not all(held for held, _ in judged.values()):
+        raise GateRefused(
+            "not promoted: " + "; ".join(reasons),
+            {
+                "reasons": reasons,
+                "drops": {site["data"]["digest"]: site["drop"] for site in sites},
+                "most_drop": most.bounds,
+            },
+        )
+    return reasons
+
+
+def external(artifact: Artifact) -> list[dict[str, Any]]:
+    """The evidence on other tables that is sealed into a bundle, whatever model it is of."""
+    return [
+        json.loads((artifact.path / name).read_bytes())
+        for name in artifact.manifest.files
+        if name.startswith(drop.FOLDER)
+    ]
+
+
+def _counts(site: dict[str, Any], artifact: Artifact, clinical_rule: ClinicalRule) -> bool:
+    """Of this model, on films that it is known not to have seen, with intervals wide enough."""
+    return bool(
+        site["model"]["digest"] == artifact.model_digest
+        and site["unseen"]["searched"]
+        and site["rule"]["confidence"] >= clinical_rule.confidence
+    )

@@ -51,6 +51,16 @@ def test_reason_opens_and_is_recorded(tmp_path: Path) -> None:
     assert [entry["reason"] for entry in history] == ["", "the first one was never used"]
 
 
+def test_model_opened_before_is_let_in_after_another(tmp_path: Path) -> None:
+    """Looking at the first model again chooses nothing, whatever came since."""
+    opened(tmp_path, "first")
+    opened(tmp_path, "second", reason="the first one was never used")
+
+    assert [entry["model"] for entry in opened(tmp_path, "first")] == ["first", "second", "first"]
+    with pytest.raises(TestSplitOpened, match=r"2 other model"):
+        opened(tmp_path, "third")
+
+
 @pytest.mark.parametrize("other", [{"lineage": "fracture"}, {"data": "e" * 64}])
 def test_other_lineage_and_other_films_are_apart(tmp_path: Path, other: dict[str, str]) -> None:
     """Another task, or a table divided anew, has seen nothing of these films' figures."""

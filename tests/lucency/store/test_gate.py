@@ -10,6 +10,8 @@ import pytest
 from lucency.bundle import artifact
 from lucency.bundle.artifact import Artifact
 from lucency.errors import GateRefused
+from lucency.evaluation import drop
+from lucency.evaluation.drop import MostDrop
 from lucency.evaluation.rule import ClinicalRule
 from lucency.store import gate
 
@@ -125,3 +127,71 @@ def test_narrower_intervals_than_asked_for_are_refused(candidate: Artifact) -> N
         gate.check(proven(candidate, confidence=0.9), RULE)
 
     assert gate.check(proven(candidate, confidence=0.99), RULE)
+
+
+MOST = MostDrop(auroc=0.05)
+
+
+def validated(
+    candidate: Artifact,
+    *,
+    upper: float | None = 0.03,
+    digest: str = "",
+    searched: bool = True,
+    confidence: float = 0.95,
+    site: str = "a" * 64,
+) -> Artifact:
+    """The bundle with evidence of another site, where AUROC fell by the given upper bound."""
+    evidence = {
+        "model": {"name": "test", "digest": digest or candidate.model_digest},
+        "data": {"name": "elsewhere", "digest": site},
+        "unseen": {"searched": searched},
+        "rule": {**RULE.model_dump(), "confidence": confidence},
+        "drop": {"auroc": {"value": 0.01, "lower": -0.01, "upper": upper}},
+    }
+    text = json.dumps(evidence).encode()
+    return artifact.with_files(candidate, {drop.file_name(site): text})
+
+
+def test_drop_within_its_bound_passes(candidate: Artifact) -> None:
+    """The site's figures join the reasons; the seal of the evidence changes no model."""
+    tested = validated(proven(candidate))
+
+    reasons = gate.check(tested, RULE, MOST)
+
+    assert tested.model_digest == candidate.model_digest
+    assert reasons[-1] == (
+        "at elsewhere aaaaaaaaaaaa: auroc falls by 0.0100 (-0.0100 to 0.0300), upper bound not "
+        "over the 0.05 allowed"
+    )
+
+
+def test_without_a_bound_no_other_site_is_asked_for(candidate: Artifact) -> None:
+    """Nor does a bad one keep a model back."""
+    assert len(gate.check(validated(proven(candidate), upper=0.5), RULE)) == 2
+
+
+@pytest.mark.parametrize("upper", [0.06, None])
+def test_drop_over_its_bound_is_refused(candidate: Artifact, upper: float | None) -> None:
+    """One site that may lose too much is enough, however many do not."""
+    tested = validated(validated(proven(candidate)), upper=upper, site="b" * 64)
+
+    with pytest.raises(GateRefused, match=r"at elsewhere bbbbbbbbbbbb: .*upper bound over") as no:
+        gate.check(tested, RULE, MOST)
+
+    assert no.value.figures["most_drop"] == {"auroc": 0.05}
+
+
+@pytest.mark.parametrize(
+    "changes", [None, {"digest": "f" * 64}, {"searched": False}, {"confidence": 0.9}]
+)
+def test_bound_needs_evidence_that_counts(
+    candidate: Artifact, changes: dict[str, Any] | None
+) -> None:
+    """None, of another model, on films it may have been trained on, or with narrow intervals."""
+    tested = proven(candidate)
+    if changes is not None:
+        tested = validated(tested, **changes)
+
+    with pytest.raises(GateRefused, match=r"no such evidence.*external\.yaml with trained_on"):
+        gate.check(tested, RULE, MOST)
