@@ -10,12 +10,15 @@ from lucency.config.analyze import AnalyzeConfig
 from lucency.config.batch_size import BatchSizeConfig
 from lucency.config.compare import CompareConfig
 from lucency.config.evaluate import EvaluateConfig
+from lucency.config.explain import ExplainConfig
 from lucency.config.export import ExportConfig
 from lucency.config.leaks import LeaksConfig
 from lucency.config.node import Node
 from lucency.config.pipeline import PipelineConfig
 from lucency.config.prepare import PrepareConfig
 from lucency.config.promote import PromoteConfig
+from lucency.config.recalibrate import RecalibrateConfig
+from lucency.config.robustness import RobustnessConfig
 from lucency.config.train import TrainConfig
 from lucency.config.tune import TuneConfig
 from lucency.errors import ConfigError
@@ -34,9 +37,12 @@ MODELS: dict[str, type[Node]] = {
     "analyze": AnalyzeConfig,
     "batch_size": BatchSizeConfig,
     "tune": TuneConfig,
+    "explain": ExplainConfig,
+    "recalibrate": RecalibrateConfig,
+    "robustness": RobustnessConfig,
 }
 # What a file leaves to the command line, as its header says.
-REQUIRED = {"promote": ["bundle=work/bundle"]}
+REQUIRED = {"promote": ["bundle=work/bundle"], "explain": ["run=work/run"]}
 
 FILES = sorted(CONFIGS.rglob("*.y*ml"))
 JOBS = [path for path in FILES if path.parent.name in MODELS]

@@ -1,0 +1,1 @@
+"""Where a network looked, by several methods, and figures that say whether to believe them."""
