@@ -1,7 +1,10 @@
 """Predictions over a whole split, on Ray Data, through the one inference path."""
 
 import functools
+import itertools
 import logging
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,12 @@ from lucency.datasets.table import Table
 from lucency.drift.reference import FEATURES
 
 _BATCH = 16
+# Films of a task that predicts many versions of each: some seconds of work, so that progress
+# shows and a lost task costs little.
+_VERSIONS_FILMS = 4
+
+# What is asked about a film, encoded, from its own bytes and its digest; sent to Ray's workers.
+Versions = Callable[[bytes, str], Iterable[bytes]]
 
 
 @dataclass(frozen=True)
@@ -68,13 +77,55 @@ def predict_split(bundle: Path, table: Table, split: str) -> Predictions:
     )
 
 
-def _run(bundle: Path, digest: str, table: Table, split: str) -> dict[str, np.ndarray]:
+def predict_versions(
+    bundle: Path,
+    table: Table,
+    rows: np.ndarray,
+    versions: Versions,
+    done: Callable[[int], object] = lambda films: None,
+) -> np.ndarray:
+    """
+    Predict several versions of each of some films, as many for each.
+
+    Args:
+        rows: Row numbers in the table.
+        done: Told of every few films that were finished, how many they were.
+
+    Returns:
+        Probabilities, n films in the order of ``rows`` x v versions x classes.
+
+    Raises:
+        ArtifactError: the bundle is damaged.
+    """
+    digest = Artifact.load(bundle).digest
+    wanted = table.columns["sha256"][rows]
+    found: dict[str, np.ndarray] = {}
+    predict: Any = _predict_versions
+    with cluster.connected():
+        films = _films(table).filter(expr=col("sha256").is_in(wanted.tolist()))
+        blocks = films.repartition(math.ceil(len(rows) / _VERSIONS_FILMS))
+        predicted = blocks.map_batches(
+            predict,
+            fn_args=(str(bundle.absolute()), digest, versions),
+            batch_size=_VERSIONS_FILMS,
+            num_cpus=1,
+        )
+        for batch in predicted.iter_batches(batch_size=None, batch_format="numpy"):
+            found |= zip(batch["sha256"], batch["probabilities"], strict=True)
+            done(len(batch["sha256"]))
+    return np.stack([found[film] for film in wanted])
+
+
+def _films(table: Table) -> ray.data.Dataset:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    films = ray.data.read_parquet(str(table.path))
+    return films.select_columns(["image", "sha256", "split"])
+
+
+def _run(bundle: Path, digest: str, table: Table, split: str) -> dict[str, np.ndarray]:
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    films = ray.data.read_parquet(str(table.path)).select_columns(["image", "sha256", "split"])
-    chosen = films.filter(expr=col("split") == split).repartition(cpus * 4)
+    chosen = _films(table).filter(expr=col("split") == split).repartition(cpus * 4)
     predict: Any = _predict  # with an argument more than Ray's types know of
     predicted = chosen.map_batches(
         predict, fn_args=(str(bundle.absolute()), digest), batch_size=_BATCH, num_cpus=1
@@ -105,3 +156,26 @@ def _predict(batch: dict[str, np.ndarray], bundle: str, digest: str) -> dict[str
             name: np.array([prediction.features[name] for prediction in found]) for name in FEATURES
         },
     }
+
+
+def _predict_versions(
+    batch: dict[str, np.ndarray], bundle: str, digest: str, versions: Versions
+) -> dict[str, np.ndarray]:
+    predictor = _predictor(bundle, digest)
+    return {
+        "sha256": batch["sha256"],
+        "probabilities": np.stack(
+            [
+                np.array(list(_answers(predictor, versions(image["bytes"], film))))
+                for image, film in zip(batch["image"], batch["sha256"], strict=True)
+            ]
+        ),
+    }
+
+
+def _answers(predictor: Predictor, films: Iterable[bytes]) -> Iterator[tuple[float, ...]]:
+    left = iter(films)
+    # Not all at once: fifty inputs of a large network would fill a worker's memory.
+    while inputs := [predictor.decode(data) for data in itertools.islice(left, _BATCH)]:
+        for prediction in predictor.predict(inputs):
+            yield prediction.probabilities

@@ -1,0 +1,1 @@
+"""What can be wrong with a film, one function each."""
