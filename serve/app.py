@@ -1,5 +1,5 @@
 """
-The Ray Serve application: ``serve run serve.app:build store=STORE``.
+The Ray Serve application: ``serve run configs/serve/default.yaml``.
 
 One deployment holds HTTP and model together: between two of them a request would cross the
 network twice, which costs more than a small network's inference.
@@ -16,6 +16,7 @@ from lucency.config.serve import ServeConfig
 from lucency.store.store import Store
 
 from . import ingress
+from .access import Guard
 from .classifier import Classifier
 from .telemetry import RayBackend, Telemetry
 
@@ -29,6 +30,7 @@ class Endpoint:
 
     def __init__(self, config: ServeConfig) -> None:
         self._config = config
+        self._guard = Guard(config.access)  # first: a replica that nobody may call need not load
         predictor = Predictor(
             Store(config.store).path(config.alias),
             threads=config.threads,
@@ -46,7 +48,12 @@ class Endpoint:
         self._classifier.infer = batched
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return ingress.create(self._classifier, max_body_bytes=self._config.max_body_bytes)
+        return ingress.create(
+            self._classifier,
+            max_body_bytes=self._config.max_body_bytes,
+            guard=self._guard,
+            hsts_s=self._config.access.hsts_s,
+        )
 
     async def check_health(self) -> None:
         """Ray calls this; raising three times has the replica replaced."""

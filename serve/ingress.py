@@ -1,4 +1,4 @@
-"""The HTTP surface: routes, reading a film from a request, limits while reading."""
+"""The HTTP surface: routes, and reading a film from a request."""
 
 import time
 import uuid
@@ -11,14 +11,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lucency.bundle.artifact import Artifact
 
-from . import problems
+from . import headers, problems
+from .access import Guard, Guarded
+from .bodies import Limited
 from .classifier import Classifier
-from .problems import BadForm, BodyTooLarge, NoMap
+from .problems import BadForm, NoMap
+from .roles import path_of
 from .schemas import Answer, Described, Health, ModelName
 
 _FIELD = "image"
-# Times the limit that are read and thrown away, for the sake of an answer that arrives.
-_DRAINED = 4
 _DESCRIPTION = (
     "Sends back the calibrated probability that a film shows the positive label. "
     "Not a medical device; for research use."
@@ -41,14 +42,25 @@ _BODY: dict[str, Any] = {
 }
 
 
-def create(classifier: Classifier, *, max_body_bytes: int) -> FastAPI:
-    """The application over a classifier; it knows nothing of Ray."""
+def create(
+    classifier: Classifier, *, max_body_bytes: int, guard: Guard | None = None, hsts_s: int = 0
+) -> FastAPI:
+    """
+    The application over a classifier; it knows nothing of Ray.
+
+    Args:
+        guard: None asks nobody who he is: for a caller in this process, never for a listener.
+        hsts_s: Seconds for which browsers that came over https shall insist on it.
+    """
     artifact = classifier.predictor.artifact
     name = ModelName(name=artifact.manifest.name, version=artifact.version)
     app = FastAPI(title="Lucency", description=_DESCRIPTION, version="1")
     problems.install(app)
-    app.add_middleware(_Limited, max_body_bytes=max_body_bytes)
-    app.add_middleware(_Observed, classifier=classifier)  # the outer one: it sees refusals too
+    app.add_middleware(Limited, max_body_bytes=max_body_bytes)
+    if guard is not None:
+        app.add_middleware(Guarded, guard=guard)
+    # The outer one: it sees refusals too.
+    app.add_middleware(_Observed, classifier=classifier, hsts_s=hsts_s)
 
     @app.post("/v1/predict", responses=problems.RESPONSES, openapi_extra=_BODY)
     async def predict(request: Request) -> Answer:
@@ -64,6 +76,8 @@ def create(classifier: Classifier, *, max_body_bytes: int) -> FastAPI:
             probabilities=dict(zip(artifact.model.labels, found.probabilities, strict=True)),
             threshold=artifact.model.threshold,
             decision=found.decision,
+            reason=found.reason,
+            labels=found.labels,
             timings_ms={
                 "decode": round(timed.decode_s * 1e3, 3),
                 "infer": round(timed.infer_s * 1e3, 3),
@@ -151,59 +165,13 @@ def _described(artifact: Artifact, name: ModelName, *, explains: bool) -> Descri
     )
 
 
-class _Limited:
-    """
-    Refuses a body by its declared length, and counts the bytes because lengths can lie.
-
-    A client that is still sending when the answer comes sees a reset connection instead of a
-    reason, so what is not much too long is read to its end and thrown away first.
-    """
-
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
-        self._app = app
-        self._most = max_body_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self._most:
-            if int(declared) <= _DRAINED * self._most:
-                await self._drain(receive, 0)
-            await problems.answer(413, self._message(int(declared)))(scope, receive, send)
-            return
-        received = 0
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._most:
-                if message.get("more_body", False):
-                    await self._drain(receive, received)
-                raise BodyTooLarge(self._message(received))
-            return message
-
-        await self._app(scope, counted, send)
-
-    async def _drain(self, receive: Receive, received: int) -> None:
-        while received <= _DRAINED * self._most:
-            message = await receive()
-            received += len(message.get("body", b""))
-            if not message.get("more_body", False):
-                return
-
-    def _message(self, found: int) -> str:
-        return f"the body has {found} bytes or more; the limit is {self._most}"
-
-
 class _Observed:
     """Times every request of a known route and sets the headers that every answer carries."""
 
-    def __init__(self, app: ASGIApp, classifier: Classifier) -> None:
+    def __init__(self, app: ASGIApp, classifier: Classifier, hsts_s: int) -> None:
         self._app = app
         self._telemetry = classifier.telemetry
+        self._hsts_s = hsts_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -216,11 +184,8 @@ class _Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-content-type-options", b"nosniff"),
-                    (b"cache-control", b"no-store"),
-                ]
+                added = headers.of(scope, path_of(scope), hsts_s=self._hsts_s)
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         try:

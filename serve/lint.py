@@ -15,6 +15,8 @@ from ray.serve._private.build_app import build_app
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ServeDeploySchema
 
+from lucency.config.serve import is_loopback
+
 # Said once by unknown_keys, with the nearest name; pydantic would say it again without.
 UNKNOWN_KEY = "extra_forbidden"
 
@@ -39,6 +41,7 @@ def lint(config: dict[str, Any]) -> list[str]:
                 problems += invalid_values(scaling, AutoscalingConfig, where)
         if isinstance(application.get("import_path"), str):
             problems += _application_problems(application, path)
+        problems += _exposed(config.get("http_options"), application.get("args"), path)
     return list(dict.fromkeys(problems))
 
 
@@ -98,6 +101,18 @@ def _application_problems(application: dict[str, Any], path: str) -> list[str]:
         for index, name in enumerate(named)
         if name not in known
     ]
+
+
+def _exposed(http_options: Any, args: Any, path: str) -> Iterator[str]:
+    """A line if whoever reaches the port may call, and more than this machine may reach it."""
+    access = args.get("access") if isinstance(args, dict) else None
+    host = http_options.get("host") if isinstance(http_options, dict) else None
+    # A host that is left out is loopback or all interfaces, as Ray's environment has it.
+    if isinstance(access, dict) and access.get("open") and not is_loopback(host):
+        yield (
+            f"{path}.args.access.open: found True with http_options.host {host!r}, expected a "
+            "loopback host to be stated, or access.keys or access.tokens instead"
+        )
 
 
 def _imported(import_path: str) -> Any:

@@ -17,7 +17,9 @@ from .schemas import Problem
 MEDIA_TYPE = "application/problem+json"
 # The schema in place: FastAPI would put a ``model`` under application/json.
 _RESPONSE = {"content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
-RESPONSES: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 413, 415, 422), _RESPONSE)
+RESPONSES: dict[int | str, dict[str, Any]] = dict.fromkeys(
+    (400, 401, 403, 413, 415, 422, 429), _RESPONSE
+)
 NO_MAP: dict[int | str, dict[str, Any]] = {404: _RESPONSE}
 _IMAGE_STATUS = {
     "empty": 400,
@@ -42,7 +44,48 @@ class NoMap(ServiceError):
     """The network in force gives no class-activation map."""
 
 
-_STATUS = {BodyTooLarge: 413, BadForm: 400, NoMap: 404}
+class Refused(ServiceError):
+    """
+    The caller may not do this, or not now.
+
+    Args:
+        headers: What the status needs beside the problem.
+    """
+
+    def __init__(self, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message, headers)
+        self.message = message
+        self.headers = headers or {}
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Unauthenticated(Refused):
+    """No key or token, or none that counts."""
+
+
+class Forbidden(Refused):
+    """The caller is known and lacks a role, or the service is open to this machine alone."""
+
+
+class TooOften(Refused):
+    """The caller has used up its rate."""
+
+
+class KeysUnreachable(Refused):
+    """Tokens can't be checked, because their issuer's keys can't be had."""
+
+
+_STATUS = {
+    BodyTooLarge: 413,
+    BadForm: 400,
+    NoMap: 404,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    TooOften: 429,
+    KeysUnreachable: 503,
+}
 _log = logging.getLogger(__name__)
 
 
@@ -61,11 +104,18 @@ def answer(status: int, detail: str, kind: str = "about:blank") -> JSONResponse:
     return JSONResponse(problem.model_dump(), status, media_type=MEDIA_TYPE)
 
 
+def refusal(error: Refused) -> JSONResponse:
+    """The answer to a caller who is not let in, with its headers."""
+    response = answer(status_of(error), str(error))
+    response.headers.update(error.headers)
+    return response
+
+
 def status_of(error: Exception) -> int:
     """The status of an error that Lucency raises on purpose; 500 for any other."""
     if isinstance(error, ImageError):
         return _IMAGE_STATUS.get(error.reason, _UNUSABLE)
-    return _STATUS.get(type(error), 500)  # type: ignore[arg-type]
+    return _STATUS.get(type(error), 500)
 
 
 async def _expected(request: Request, error: Exception) -> JSONResponse:

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, Field
 
+from lucency.evaluation.conformal import REASONS, Reason
+
 
 class ModelName(BaseModel):
     """Which model answered."""
@@ -25,7 +27,14 @@ class Answer(BaseModel):
     threshold: float | None = Field(
         description="of the clinical rule, fixed at validation; null for more than two labels"
     )
-    decision: str = Field(description="positive or negative; the label where there are more")
+    decision: str = Field(
+        description="positive or negative, the label where there are more; uncertain where the "
+        "film is better left to a reader"
+    )
+    reason: Reason = Field(description="; ".join(f"{k}: {v}" for k, v in REASONS.items()))
+    labels: tuple[str, ...] = Field(
+        description="conformal prediction set: the labels that can't be ruled out"
+    )
     timings_ms: dict[str, float]
 
 

@@ -11,7 +11,7 @@ Manifest = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 # What k8s/README.md asks the administrator to create before anything is applied.
-EXTERNAL_SECRETS = {"lucency-ray-token"}
+EXTERNAL_SECRETS = {"lucency-ray-token", "lucency-api-keys"}
 EXTERNAL_STORAGE_CLASSES = {"lucency-rwx"}
 DOCKERFILE_STAGE = re.compile(r"^FROM \S+ AS (\S+)$", re.MULTILINE)
 
@@ -55,11 +55,17 @@ def test_service_accounts_exist(manifests: list[Manifest], pods: dict[str, Manif
 
 
 def test_external_objects_are_in_the_readme(
-    manifests: list[Manifest], clusters: dict[str, Manifest]
+    manifests: list[Manifest], clusters: dict[str, Manifest], pods: dict[str, Manifest]
 ) -> None:
     """Secrets and storage classes from outside are the listed ones, and the README names them."""
     readme = (ROOT / "k8s" / "README.md").read_text()
     secrets = {cluster["authOptions"]["secretName"] for cluster in clusters.values()}
+    secrets |= {
+        volume["secret"]["secretName"]
+        for pod in pods.values()
+        for volume in pod["spec"].get("volumes", [])
+        if "secret" in volume
+    }
     classes = {
         each["spec"]["storageClassName"]
         for each in manifests

@@ -4,7 +4,14 @@ from typing import Any
 
 Manifest = dict[str, Any]
 
-RESTRICTED_VOLUMES = {"configMap", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim"}
+RESTRICTED_VOLUMES = {
+    "configMap",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "secret",
+}
 
 
 def matches(selector: Manifest, labels: dict[str, str]) -> bool:
@@ -87,6 +94,26 @@ def test_serving_cannot_change_the_store(pods: dict[str, Manifest]) -> None:
         (ray, *_) = pods[name]["spec"]["containers"]
         (mount,) = [each for each in ray["volumeMounts"] if each["mountPath"] == "/data"]
         assert mount["readOnly"] is True
+
+
+def test_keys_are_where_replicas_run_and_nowhere_else(
+    service: Manifest, pods: dict[str, Manifest]
+) -> None:
+    """Workers alone mount the API keys, read-only and at the path that they are told."""
+    holders = {
+        name
+        for name, pod in pods.items()
+        if any("secret" in volume for volume in pod["spec"].get("volumes", []))
+    }
+    (worker, *_) = pods["service-workers"]["spec"]["containers"]
+    (mount,) = [each for each in worker["volumeMounts"] if each["name"] == "keys"]
+    (path,) = [each["value"] for each in worker["env"] if each["name"] == "LUCENCY_API_KEYS"]
+
+    assert holders == {"service-workers"}
+    assert mount["readOnly"] is True
+    assert "subPath" not in mount  # such a mount never sees a change of the secret
+    assert path.startswith(f"{mount['mountPath']}/")
+    assert "open: true" not in service["serveConfigV2"]
 
 
 def test_everything_is_closed_at_first(manifests: list[Manifest]) -> None:

@@ -20,6 +20,7 @@ from lucency.bundle import artifact, export
 from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Predictor
 from lucency.config.train import Recipe
+from lucency.evaluation.conformal import Conformal
 from lucency.models.base import architectures
 from serve import ingress
 from serve.classifier import Classifier
@@ -63,6 +64,7 @@ def test_answer_is_the_predictors(
     answer = response.json()
     assert answer["probability"] == expected.probability
     assert (answer["label"], answer["decision"]) == (expected.label, expected.decision)
+    assert (answer["reason"], answer["labels"]) == (expected.reason, list(expected.labels))
 
 
 def test_answer_says_which_model_and_how_long(
@@ -128,7 +130,8 @@ def of_three(bundle: Artifact, recipe: Recipe, folder: Path, model: str) -> Test
     """HTTP to an untrained network of three classes, whose names no header can hold as they are."""
     options = architectures.options(model)(name=model)
     network = architectures.build(options, in_channels=1, outputs=3, side=32).eval()
-    card = bundle.model.model_copy(update={"labels": CLASSES, "threshold": None})
+    sets = Conformal(coverage=0.95, least=(0.2,) * 3)
+    card = bundle.model.model_copy(update={"labels": CLASSES, "threshold": None, "conformal": sets})
     contents = {name: (bundle.path / name).read_bytes() for name in bundle.manifest.files}
     added = {
         artifact.GRAPH: export.to_onnx(network, recipe),

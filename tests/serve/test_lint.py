@@ -169,6 +169,43 @@ def test_import_path_that_leads_nowhere_is_refused(
     assert "\n" not in problem
 
 
+@pytest.mark.parametrize(
+    ("http_options", "exposed"),
+    [
+        ({"host": "127.0.0.1"}, False),
+        ({"host": "::1"}, False),
+        ({"host": "localhost"}, False),
+        ({"host": "0.0.0.0"}, True),
+        ({"host": "10.0.0.7"}, True),
+        ({"host": "localhost.example"}, True),
+        ({"port": 8000}, True),
+        (None, True),
+    ],
+)
+def test_open_service_beyond_loopback_is_refused(
+    http_options: Config | None, exposed: bool
+) -> None:
+    """An application that asks nobody for a key must state a loopback host."""
+    args = {"store": "/data", "access": {"open": True}}
+    config: Config = {"applications": [{"import_path": "serve.app:build", "args": args}]}
+    if http_options is not None:
+        config["http_options"] = http_options
+
+    problems = lint(config)
+
+    assert len(problems) == exposed
+    assert all(each.startswith("applications[0].args.access.open: found") for each in problems)
+
+
+def test_closed_service_may_listen_anywhere() -> None:
+    """With keys, or with what the environment names, any host will do."""
+    for access in ({"keys": "keys.jsonl"}, {}, None):
+        args = {"store": "/data"} | ({"access": access} if access is not None else {})
+        application = {"import_path": "serve.app:build", "args": args}
+
+        assert lint({"http_options": {"host": "0.0.0.0"}, "applications": [application]}) == []
+
+
 def test_config_without_applications_is_refused() -> None:
     """A config that deploys nothing is a mistake, not a success."""
     assert lint({}) == ["applications: found {}, expected: Field required"]

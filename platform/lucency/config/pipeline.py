@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lucency.config.node import Node
-from lucency.config.serve import Service
+from lucency.config.serve import Service, is_loopback
 from lucency.config.train import Recipe
 from lucency.datasets.base import datasets
 from lucency.datasets.clean import Checks
@@ -29,6 +29,16 @@ class Deployment(Node):
     app: str = "serve.app:build"
     keep: bool = False
     service: Service = Service()
+
+    @field_validator("host")
+    @classmethod
+    def _loopback(cls, host: str) -> str:
+        if not is_loopback(host):
+            raise ValueError(
+                f"{host!r} is not loopback, and this service asks nobody for a key: give "
+                "127.0.0.1, or serve others by configs/serve/network.yaml"
+            )
+        return host
 
 
 class PipelineConfig(Node):

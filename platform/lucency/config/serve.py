@@ -1,12 +1,17 @@
 """What the service may be told: ``serve/app.py:build`` takes this as its arguments."""
 
+import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lucency.config.node import Node
 from lucency.images import MAX_PIXELS
+
+Role = Literal["predict", "label", "operate"]
+# A number of requests in any window of that length.
+Rate = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")]
 
 
 class Batching(Node):
@@ -69,8 +74,73 @@ class Service(Node):
         return self
 
 
+class Tokens(Node):
+    """
+    Bearer tokens (JWT) of an identity provider.
+
+    Attributes:
+        issuer: Their ``iss``, letter for letter.
+        audience: One of their ``aud``: a token made for another service is none for this one.
+        jwks: The provider's public keys: a JWKS or PEM file, or an https address of a JWKS.
+        roles_claim: Where the roles stand, as a list or words in a text; dots lead into objects.
+        subject: How the audit log names a caller; a hash keeps names of people out of it.
+        refresh_s: Seconds for which a fetched key set is good.
+    """
+
+    issuer: Annotated[str, Field(min_length=1)]
+    audience: Annotated[str, Field(min_length=1)]
+    jwks: Annotated[str, Field(min_length=1)]
+    roles_claim: Annotated[str, Field(min_length=1)] = "roles"
+    subject: Literal["hashed", "plain"] = "hashed"
+    refresh_s: Annotated[float, Field(ge=30, le=86_400)] = 300
+
+    @field_validator("jwks")
+    @classmethod
+    def _https(cls, value: str) -> str:
+        if "://" in value and not value.startswith("https://"):
+            raise ValueError(f"found {value!r}, expected a file or an https:// address")
+        return value
+
+
+class Access(Node):
+    """
+    Who may call.
+
+    Attributes:
+        open: Anyone who reaches the port may do anything; for a port on loopback alone.
+        keys: File that ``python -m serve.keys`` writes; else the one that the environment variable
+            LUCENCY_API_KEYS names.
+        rate: Of a caller whose key has none of its own.
+        rates_storage: Where calls are counted: null in each replica by itself, or one place for
+            all (``redis://host:6379``, with the package coredis).
+        hsts_s: Seconds for which browsers shall insist on https; 0 says nothing of it.
+    """
+
+    open: bool = False
+    keys: Path | None = None
+    tokens: Tokens | None = None
+    rate: Rate = "600/minute"
+    rates_storage: str | None = None
+    hsts_s: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _open_or_closed(self) -> "Access":
+        if self.open and (self.keys or self.tokens):
+            raise ValueError("open is true beside keys or tokens, which nobody would be asked for")
+        return self
+
+
 class ServeConfig(Service):
-    """A service and the store whose alias it answers with."""
+    """A service, who may call it, and the store whose alias it answers with."""
 
     store: Path
     alias: str = "champion"
+    access: Access = Access()
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a listener on this host can be reached from this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False

@@ -16,7 +16,7 @@ from ray import serve
 
 from lucency import cluster, files
 from lucency.config.pipeline import Deployment
-from lucency.config.serve import ServeConfig
+from lucency.config.serve import Access, ServeConfig
 from lucency.errors import ClusterError, ConfigError
 
 APPLICATION = "lucency"
@@ -44,6 +44,7 @@ def serving(deployment: Deployment, store: Path) -> Iterator[str]:
         )
         config = ServeConfig(
             store=store.absolute(),
+            access=Access(open=True),  # on loopback alone, as Deployment makes sure of
             **{
                 key: getattr(deployment.service, key)
                 for key in type(deployment.service).model_fields

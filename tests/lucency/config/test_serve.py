@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lucency.config.serve import ServeConfig
+from lucency.config.serve import ServeConfig, is_loopback
 from lucency.errors import ConfigError
 
 
@@ -48,9 +48,45 @@ def test_batch_that_never_fills_is_refused() -> None:
         ({"max_body_bytes": 10}, "max_body_bytes"),
         ({"drift_window": 20}, "drift_window"),
         ({"threads": 0}, "threads"),
+        ({"access": {"rate": "fast"}}, "access.rate"),
+        ({"access": {"rate": "0/minute"}}, "access.rate"),
+        ({"access": {"hsts_s": -1}}, "access.hsts_s"),
     ],
 )
 def test_value_out_of_bounds_is_refused(values: dict[str, Any], place: str) -> None:
     """A setting that no service could run with is refused at its place."""
     with pytest.raises(ConfigError, match=f"^serve: {place}: found"):
         told(**values)
+
+
+def test_service_is_closed_unless_told_otherwise() -> None:
+    """The default asks every caller who he is."""
+    assert told().access.open is False
+
+
+def test_tokens_need_issuer_and_audience() -> None:
+    """A token is checked for whom it was made and by whom: both must be said."""
+    with pytest.raises(ConfigError, match=r"access\.tokens\.issuer: missing") as caught:
+        told(access={"tokens": {"jwks": "keys.json"}})
+
+    assert "access.tokens.audience: missing" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.0.1", False),
+        ("127.0.0.1.example", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_loopback_is_told_from_the_rest(host: str | None, expected: bool) -> None:
+    """Only an address that nobody else can reach, or its name, is loopback."""
+    assert is_loopback(host) is expected
