@@ -1,6 +1,6 @@
 """What a classifier is worth on a set of films, each figure with its interval."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -237,6 +237,18 @@ def assess_classes(
 def plain(figure: Interval) -> dict[str, float | None]:
     """JSON knows no NaN: what could not be counted is null."""
     return {name: None if np.isnan(x) else x for name, x in asdict(figure).items()}
+
+
+def plain_all(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for every interval inside."""
+    return {
+        name: plain(found)
+        if isinstance(found, Interval)
+        else plain_all(found)
+        if isinstance(found, Mapping)
+        else found
+        for name, found in figures.items()
+    }
 
 
 def _share(of: float, rest: float) -> float:

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from lucency import pages
 from lucency.evaluation import plots
+from lucency.evaluation.conformal import REASONS
 
 NOT_AVAILABLE = "not available"
 PERCENT = "\u202f%"  # after a narrow space that does not break
@@ -83,6 +84,7 @@ def render(
             figures={name: Markup(svg) for name, svg in figures.items()},
             training=_training(history),
             cases=cases,
+            reasons=REASONS,
             explained=any(case.overlay_png is not None for case in cases),
             **facts,
         )

@@ -2,15 +2,44 @@
 
 from typing import Any
 
+import numpy as np
+
 from lucency.batch import Predictions
 from lucency.bundle.artifact import ModelCard
-from lucency.evaluation import metrics
+from lucency.evaluation import conformal, metrics
 
 
 def assess(
     found: Predictions, card: ModelCard, prevalences: tuple[float, ...] = ()
 ) -> dict[str, Any]:
     """All figures with intervals by patient, for two classes or more; plain values."""
+    return {**_figures(found, card, prevalences), "sets": _sets(found, card)}
+
+
+def called(found: Predictions, card: ModelCard) -> np.ndarray:
+    """The class that each film is called, by the threshold or as the most probable."""
+    if card.threshold is None:
+        most: np.ndarray = found.probabilities.argmax(axis=1)
+        return most
+    return (found.probabilities[:, 1] >= card.threshold).astype(int)
+
+
+def _sets(found: Predictions, card: ModelCard) -> dict[str, Any]:
+    """What the prediction sets were worth."""
+    return metrics.plain_all(
+        conformal.assess(
+            card.conformal,
+            found.labels,
+            found.probabilities,
+            called(found, card),
+            found.patients,
+            classes=card.labels,
+            confidence=card.rule.confidence,
+        )
+    )
+
+
+def _figures(found: Predictions, card: ModelCard, prevalences: tuple[float, ...]) -> dict[str, Any]:
     if card.threshold is None:
         return metrics.assess_classes(
             found.labels,

@@ -6,7 +6,7 @@ from typing import Any
 
 from lucency import cluster, environment, files, progress
 from lucency.batch import Predictions
-from lucency.bundle import artifact
+from lucency.bundle import readme
 from lucency.bundle.artifact import Artifact
 from lucency.config.evaluate import EvaluateConfig
 from lucency.datasets.table import Table
@@ -65,7 +65,7 @@ def validate(config: EvaluateConfig) -> dict[str, Any]:
     )
     files.write_text(config.report, page)
     text = json.dumps(evidence, indent=2, sort_keys=True).encode()
-    bundle = artifact.with_files(bundle, {drop.file_name(table.digest): text})
+    bundle = readme.seal(bundle, {drop.file_name(table.digest): text})
     for line in drop.lines(drop.read(evidence["drop"])):
         progress.say(f"    {line}")
     return {

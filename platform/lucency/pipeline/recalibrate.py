@@ -5,7 +5,7 @@ from typing import Any
 
 from lucency import progress
 from lucency.batch import Predictions
-from lucency.bundle import artifact
+from lucency.bundle import artifact, readme
 from lucency.bundle.artifact import Artifact, ModelCard
 from lucency.config.recalibrate import RecalibrateConfig
 from lucency.datasets.table import Table
@@ -47,8 +47,7 @@ def recalibrate(config: RecalibrateConfig) -> dict[str, Any]:
             f"{[bundle.model.labels[label] for label in lost]}: nothing can be fitted on them"
         )
     card, reference = _fitted(bundle, found, {**proof, "from": bundle.model_digest})
-    origin = bundle.manifest.model_dump(exclude={"format", "created", "files"})
-    made = artifact.write(
+    made = readme.write(
         config.output,
         {
             **_kept(bundle),
@@ -58,7 +57,7 @@ def recalibrate(config: RecalibrateConfig) -> dict[str, Any]:
                 {"labels": found.labels.tolist(), "logits": found.logits.tolist()}
             ).encode(),
         },
-        **{**origin, "data_digest": table.digest},
+        **{**artifact.origin(bundle), "data_digest": table.digest},
     )
     return {
         "bundle": str(made.path),

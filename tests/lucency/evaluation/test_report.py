@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lucency.evaluation import report
+from lucency.evaluation.conformal import REASONS
 from lucency.evaluation.metrics import assess_classes
 from lucency.evaluation.report import Case
 from lucency.evaluation.rule import ClinicalRule
@@ -72,6 +73,13 @@ def evidence(**changes: Any) -> dict[str, Any]:
         "versions": {"torch": "2.9.1"},
         "config": "epochs: 3\n",
         "labels": ["NORMAL", "PNEUMONIA"],
+        "sets": {
+            "promised": 0.95,
+            "coverage": {"NORMAL": interval, "PNEUMONIA": interval},
+            "abstained": interval,
+            "wrong": {"answered": interval, "abstained": dict.fromkeys(interval)},
+            "reasons": {"clear": 50, "several_labels": 7, "no_label": 3},
+        },
         **changes,
     }
 
@@ -247,6 +255,17 @@ def test_site_without_auroc_keeps_its_row() -> None:
     assert "not available" in row[0]
 
 
+def test_evidence_of_an_earlier_version_is_shown() -> None:
+    """A figure that was not measured then has no row, and the rest stands."""
+    facts = evidence()
+    del facts["metrics"]["f1"], facts["sets"]
+
+    page = render(facts)
+
+    assert "<th>F1</th>" not in page
+    assert "<th>AUROC</th>" in page
+
+
 def test_text_from_outside_is_escaped() -> None:
     """Names, reasons and titles can't bring markup into the page."""
     attack = "<script>alert(1)</script>"
@@ -313,6 +332,16 @@ def test_unknown_numbers_are_words(value: float | None) -> None:
 def text_of(html: str) -> str:
     """What a reader sees of a part of a page, white space made one."""
     return re.sub(r"[ \n]+", " ", re.sub(r"<[^>]*>", " ", html)).strip()
+
+
+@pytest.mark.parametrize("render", [render, render_three])
+def test_what_is_left_to_a_reader_is_told(render: Callable[[], str]) -> None:
+    """Coverage against its promise, films by reason in words, and what is unknown as such."""
+    page = " ".join(render().split())
+
+    assert "What it leaves to a reader" in page
+    assert re.search(rf"7 (film|image)s: {REASONS['several_labels']}; 3 ", page)
+    assert "would have been" in page
 
 
 def test_verdict_of_many_names_the_worst_class() -> None:
