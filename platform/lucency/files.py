@@ -84,7 +84,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON for people and programs, atomically."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """The text that ``write_json`` writes."""
+    return json.dumps(value, indent=2, sort_keys=True, default=str) + "\n"
 
 
 def append_line(path: Path, value: Any) -> None:

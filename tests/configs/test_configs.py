@@ -15,6 +15,7 @@ from lucency.config.export import ExportConfig
 from lucency.config.leaks import LeaksConfig
 from lucency.config.node import Node
 from lucency.config.pipeline import PipelineConfig
+from lucency.config.predict import PredictConfig
 from lucency.config.prepare import PrepareConfig
 from lucency.config.promote import PromoteConfig
 from lucency.config.recalibrate import RecalibrateConfig
@@ -40,9 +41,14 @@ MODELS: dict[str, type[Node]] = {
     "explain": ExplainConfig,
     "recalibrate": RecalibrateConfig,
     "robustness": RobustnessConfig,
+    "predict": PredictConfig,
 }
 # What a file leaves to the command line, as its header says.
-REQUIRED = {"promote": ["bundle=work/bundle"], "explain": ["run=work/run"]}
+REQUIRED = {
+    "promote": ["bundle=work/bundle"],
+    "explain": ["run=work/run"],
+    "predict": ["folder=films"],
+}
 
 FILES = sorted(CONFIGS.rglob("*.y*ml"))
 JOBS = [path for path in FILES if path.parent.name in MODELS]
