@@ -33,6 +33,7 @@ bench: env ## where the README's figures come from; about a quarter of an hour, 
 	@$(RUN) bench/pipeline.py
 	@$(RUN) bench/prepare.py
 	@$(RUN) bench/feeding.py
+	@$(RUN) bench/drift.py
 
 env: .venv/.made
 

@@ -1,126 +1,102 @@
-"""Drift: no alarm without change, a large index with it, and a window that forgets."""
-
-from concurrent.futures import ThreadPoolExecutor
+"""What a reference keeps of validation films, and how a film is described."""
 
 import numpy as np
 import pytest
 
+from lucency.drift import kernel
 from lucency.drift.reference import (
-    LEAST_FILMS,
+    BINS,
+    CELLS,
+    FEATURES,
+    STREAMS,
     DriftReference,
-    FeatureReference,
-    Window,
     describe,
     fit,
-    stability_index,
+    ranks,
 )
 
 
-def reference() -> DriftReference:
-    """One feature, normally distributed."""
-    return fit({"brightness": np.random.default_rng(0).normal(size=5000)})
-
-
-def filled(size: int, values: np.ndarray) -> Window:
-    """A window that has seen the values in turn."""
-    window = Window(reference(), size)
-    for value in values:
-        window.add({"brightness": float(value)})
-    return window
+def films(number: int) -> dict[str, np.ndarray]:
+    """All features of films, normally distributed."""
+    generator = np.random.default_rng(0)
+    return {name: generator.normal(size=number) for name in FEATURES}
 
 
 def test_bins_hold_equal_shares() -> None:
     """Ten bins of a smooth feature hold a tenth of the reference films each."""
-    feature = reference().features["brightness"]
+    feature = fit(films(5000)).features["brightness"]
 
-    assert len(feature.edges) == 9
-    assert feature.shares == pytest.approx([0.1] * 10, abs=0.001)
-
-
-def test_same_films_have_no_index() -> None:
-    """The reference against its own counts is exactly zero."""
-    feature = reference().features["brightness"]
-
-    assert stability_index(feature, np.array(feature.shares) * 5000) == pytest.approx(0.0)
+    assert len(feature.edges) == BINS - 1
+    assert feature.shares == pytest.approx([0.1] * BINS, abs=0.001)
 
 
-def test_new_films_of_the_same_kind_have_a_small_index() -> None:
-    """Without drift the index of 500 films is about bins / films, well under 0.1."""
-    window = filled(500, np.random.default_rng(1).normal(size=500))
+def test_few_values_are_all_kept() -> None:
+    """Of 200 films each value stands in the reference, in order."""
+    given = films(200)
 
-    assert 0 <= window.indices()["brightness"] < 0.05
+    feature = fit(given).features["contrast"]
 
-
-@pytest.mark.parametrize(("shift", "scale"), [(1.0, 1.0), (-1.0, 1.0), (0.0, 3.0), (50.0, 1.0)])
-def test_shifted_films_have_a_large_index(shift: float, scale: float) -> None:
-    """Brighter, darker or more varied films pass 0.25, the customary alarm; none is infinite."""
-    window = filled(500, np.random.default_rng(2).normal(shift, scale, size=500))
-
-    index = window.indices()["brightness"]
-
-    assert 0.25 < index < 20
+    assert feature.values == pytest.approx(sorted(given["contrast"]), rel=1e-6)
+    assert ranks(feature, 200).tolist() == list(range(1, 201))
 
 
-def test_index_is_the_published_sum() -> None:
-    """Two bins, half and half against a quarter and three quarters."""
-    feature = FeatureReference(edges=(0.0,), shares=(0.5, 0.5))
+def test_many_values_keep_their_ranks() -> None:
+    """Of 5000 films 512 values are kept, and each knows how many films are at or under it."""
+    given = films(5000)
 
-    index = stability_index(feature, np.array([25.0, 75.0]))
+    feature = fit(given).features["contrast"]
 
-    assert index == pytest.approx(-0.25 * np.log(0.5) + 0.25 * np.log(1.5))
-
-
-def test_window_forgets_the_oldest_films() -> None:
-    """After a full window of normal films nothing of the shifted ones before is left."""
-    generator = np.random.default_rng(3)
-    values = np.concatenate([generator.normal(5, 1, size=320), generator.normal(size=200)])
-
-    window = filled(200, values)
-
-    assert window.films == 200
-    assert window.indices() == filled(200, values[-200:]).indices()
+    found = ranks(feature, 5000)
+    assert len(found) == 512
+    assert found[[0, -1]].tolist() == [1, 5000]
+    assert feature.values == pytest.approx(np.sort(given["contrast"])[found - 1], rel=1e-6)
 
 
-def test_few_films_say_nothing() -> None:
-    """Under a hundred films the index is noise and is not given."""
-    window = filled(500, np.zeros(LEAST_FILMS - 1))
+def test_equal_values_share_the_last_rank() -> None:
+    """Of a constant feature all films are at or under its one value."""
+    feature = fit({"contrast": np.full(50, 0.5)}).features["contrast"]
 
-    before = window.indices()
-    window.add({"brightness": 0.0})
-
-    assert before == {}
-    assert set(window.indices()) == {"brightness"}
-
-
-def test_constant_feature_has_a_reference() -> None:
-    """A feature without spread has one edge; films beside it are seen all the same."""
-    feature = fit({"contrast": np.full(200, 0.5)}).features["contrast"]
-
-    same = stability_index(feature, np.bincount([0] * 100, minlength=len(feature.shares)))
-    other = stability_index(feature, np.bincount([1] * 100, minlength=len(feature.shares)))
-
-    assert len(feature.edges) == 1
-    assert same == pytest.approx(0.0, abs=0.01)
-    assert other > 1
+    assert set(ranks(feature, 50)) == {50}
 
 
 def test_reference_survives_json() -> None:
-    """What travels in a bundle gives the same indices as what was fitted."""
-    fitted = reference()
+    """What travels in a bundle is what was fitted, and is small."""
+    fitted = fit(films(3000))
 
-    read = DriftReference.model_validate_json(fitted.model_dump_json())
+    text = fitted.model_dump_json(indent=2)
 
-    assert read == fitted
+    assert DriftReference.model_validate_json(text) == fitted
+    assert len(text) < 200_000
 
 
-def test_threads_lose_no_film() -> None:
-    """Four threads that add films at once leave every film in the window."""
-    window = Window(reference(), 2000)
+def test_every_stream_has_a_reference() -> None:
+    """Quality, embedding and prediction are watched; cells only together, as a thumbnail."""
+    fitted = fit(films(150))
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(window.add, [{"brightness": 0.0}] * 2000))
+    assert set(fitted.features) == set(STREAMS)
+    assert fitted.thumbnails is not None
+    assert np.array(fitted.thumbnails.films).shape == (150, len(CELLS))
 
-    assert window.films == 2000
+
+def test_reference_without_thumbnails_has_none() -> None:
+    """A reference can be fitted on scores alone."""
+    fitted = fit({"probability": np.linspace(0, 1, 50)})
+
+    assert fitted.thumbnails is None
+    assert set(fitted.features) == {"probability"}
+
+
+def test_nearness_leaves_a_film_itself_out() -> None:
+    """A film of the reference is compared with the others, as a new film will be."""
+    given = films(40)
+    cells_nd = np.round(np.stack([given[cell] for cell in CELLS], axis=1), 5)
+
+    fitted = fit(given)
+
+    assert fitted.thumbnails is not None
+    alike = kernel.gaussian(cells_nd, cells_nd, fitted.thumbnails.bandwidth)
+    expected = np.sort((alike.sum(axis=1) - 1) / 39)
+    np.testing.assert_allclose(fitted.features["thumbnail"].values, expected, rtol=1e-6)
 
 
 def test_film_is_described_by_its_pixels() -> None:
@@ -129,4 +105,23 @@ def test_film_is_described_by_its_pixels() -> None:
 
     found = describe(stripes_chw)
 
-    assert found == {"brightness": 0.5, "contrast": 0.5, "sharpness": 1.0}
+    assert set(found) == set(FEATURES) - {"probability"}
+    assert [found[name] for name in ("brightness", "contrast", "sharpness")] == [0.5, 0.5, 1.0]
+
+
+def test_cells_are_means_of_equal_parts() -> None:
+    """Sixteen parts of a film, row by row, also where its side is no multiple of four."""
+    plane = np.kron(np.arange(16.0).reshape(4, 4), np.ones((8, 8))).astype(np.float32)
+    odd_chw = np.random.default_rng(0).normal(size=(1, 30, 30)).astype(np.float32)
+
+    found, odd = describe(plane[None]), describe(odd_chw)
+
+    assert [found[cell] for cell in CELLS] == pytest.approx(list(range(16)))
+    assert np.mean([odd[cell] for cell in CELLS]) == pytest.approx(odd_chw.mean(), abs=1e-6)
+
+
+def test_color_is_described_by_its_mean() -> None:
+    """A film of three channels is looked at in gray."""
+    rgb_chw = np.random.default_rng(1).normal(size=(3, 16, 16)).astype(np.float32)
+
+    assert describe(rgb_chw) == pytest.approx(describe(rgb_chw.mean(axis=0, keepdims=True)))
