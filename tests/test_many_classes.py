@@ -93,7 +93,10 @@ def life(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> Life:
     recipe = Recipe.from_mapping(RECIPE, "test")
     trained = train(TrainConfig(table=table, runs=folder / "runs", recipe=recipe))
     bundle = folder / "bundle"
-    exported = export(ExportConfig(run=Path(trained["folder"]), output=bundle, name="figures"))
+    # Twelve validation patients a class can promise no more.
+    exported = export(
+        ExportConfig(run=Path(trained["folder"]), output=bundle, name="figures", coverage=0.9)
+    )
     report = folder / "report.html"
     evaluated = evaluate(EvaluateConfig(bundle=bundle, table=table, report=report))
     promoted = promote(PromoteConfig(store=folder / "store", bundle=bundle, rule=recipe.rule))

@@ -16,6 +16,7 @@ from ray.data.expressions import col
 
 from lucency import cluster
 from lucency.bundle.artifact import Artifact
+from lucency.bundle.offered import REFERENCE
 from lucency.bundle.predictor import Predictor
 from lucency.datasets.table import Table
 from lucency.drift.reference import FEATURES
@@ -50,9 +51,12 @@ class Predictions:
     features: dict[str, np.ndarray]
 
 
-def predict_split(bundle: Path, table: Table, split: str) -> Predictions:
+def predict_split(bundle: Path, table: Table, split: str, variant: str = REFERENCE) -> Predictions:
     """
     Predict every film of a split.
+
+    Args:
+        variant: One that the bundle offers, whether it has passed on test films or not.
 
     Raises:
         DataError: the table has no such split.
@@ -61,7 +65,7 @@ def predict_split(bundle: Path, table: Table, split: str) -> Predictions:
     rows = table.rows(split)
     digest = Artifact.load(bundle).digest  # a damaged bundle speaks here, not inside a worker
     with cluster.connected():
-        found = _run(bundle, digest, table, split)
+        found = _run(bundle, digest, table, split, variant)
     # Ray Data keeps no order; a film's digest is unique in a table.
     place = {digest: index for index, digest in enumerate(found["sha256"])}
     order = np.array([place[digest] for digest in table.columns["sha256"][rows]])
@@ -123,12 +127,17 @@ def _films(table: Table) -> ray.data.Dataset:
     return films.select_columns(["image", "sha256", "split"])
 
 
-def _run(bundle: Path, digest: str, table: Table, split: str) -> dict[str, np.ndarray]:
+def _run(
+    bundle: Path, digest: str, table: Table, split: str, variant: str
+) -> dict[str, np.ndarray]:
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
     chosen = _films(table).filter(expr=col("split") == split).repartition(cpus * 4)
     predict: Any = _predict  # with an argument more than Ray's types know of
     predicted = chosen.map_batches(
-        predict, fn_args=(str(bundle.absolute()), digest), batch_size=_BATCH, num_cpus=1
+        predict,
+        fn_args=(str(bundle.absolute()), digest, variant),
+        batch_size=_BATCH,
+        num_cpus=1,
     )
     frame = predicted.to_pandas()
     vectors = ("logits", "probabilities")
@@ -141,12 +150,14 @@ def _run(bundle: Path, digest: str, table: Table, split: str) -> dict[str, np.nd
 # Tasks instead of a pool of actors: Ray runs a lost task again, and its processes live on from
 # task to task, so each loads a bundle once. The digest tells two bundles at one path apart.
 @functools.cache
-def _predictor(bundle: str, digest: str) -> Predictor:
-    return Predictor(Path(bundle))
+def _predictor(bundle: str, digest: str, variant: str = REFERENCE) -> Predictor:
+    return Predictor(Path(bundle), variant=variant, proven=False)
 
 
-def _predict(batch: dict[str, np.ndarray], bundle: str, digest: str) -> dict[str, np.ndarray]:
-    predictor = _predictor(bundle, digest)
+def _predict(
+    batch: dict[str, np.ndarray], bundle: str, digest: str, variant: str
+) -> dict[str, np.ndarray]:
+    predictor = _predictor(bundle, digest, variant)
     found = predictor.predict([predictor.decode(image["bytes"]) for image in batch["image"]])
     return {
         "sha256": batch["sha256"],

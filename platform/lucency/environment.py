@@ -17,6 +17,8 @@ _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "HF_HUB_OFFLINE": "1",
     "DO_NOT_TRACK": "true",
+    # It writes a device's id under the home folder while it is imported.
+    "ORT_DISABLE_TELEMETRY": "1",
     # A report waits for the controller's next look; at the default of 2 s a short epoch waits
     # longer than it trains.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
@@ -26,7 +28,16 @@ _DEFAULTS = {
     # A worker without a GPU would otherwise be warned about in every process.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-_DECIDING = ("lucency", "torch", "onnxruntime", "numpy", "pillow", "opencv-python-headless", "ray")
+_DECIDING = (
+    "lucency",
+    "torch",
+    "onnxruntime",
+    "openvino",
+    "numpy",
+    "pillow",
+    "opencv-python-headless",
+    "ray",
+)
 
 
 def prepare() -> None:
@@ -54,7 +65,8 @@ def versions() -> dict[str, str]:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = "from source"  # a cluster that gets the package as py_modules
+            # A cluster gets lucency as py_modules; others are optional.
+            found[package] = "from source" if package == "lucency" else "not installed"
     return found
 
 

@@ -11,13 +11,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from lucency.bundle import artifact as bundle
+from lucency.bundle import offered
 from lucency.bundle.artifact import Artifact, Golden, Manifest, ModelCard, Use
+from lucency.bundle.offered import Variant
 from lucency.drift.reference import DriftReference
 from lucency.errors import LucencyError
 
@@ -29,6 +31,7 @@ _Files = TypedDict(
         "drift.json": DriftReference,
         "golden.json": list[Golden],
         "use.json": Use,
+        "variants.json": NotRequired[list[Variant]],
     },
 )
 
@@ -104,6 +107,7 @@ def _shown(artifact: Artifact) -> list[str]:
         f"specificity {card.rule.specificity_floor}",
         f"  run          {manifest.run}, data {manifest.data_digest[:12]}",
         f"  signed by    {artifact.signed_by or 'not asked for'}",
+        *(f"  variant      {line}" for line in offered.lines(artifact)),
     ]
     if artifact.evidence is None:
         return [*lines, "  evidence     none: it was not tested"]

@@ -36,8 +36,10 @@ CONFIG = "config.yaml"
 HISTORY = "history.json"
 VALIDATION = "validation.json"
 USE = "use.json"
+VARIANTS = "variants.json"
 README = "README.md"
-# What decides an answer; their digest names the model whose evidence is taken once.
+# What decides an answer; their digest names the model whose evidence is taken once. A variant is
+# the same model in other arithmetic, and the evidence names each by a digest of its own.
 DECISIVE = (GRAPH, MODEL)
 
 

@@ -96,7 +96,7 @@ def export(
         temperature=temperature,
         threshold=point.threshold,
         threshold_held=point.verdict.passed,
-        conformal=conformal.fit(found.labels, given_nk, found.patients, coverage),
+        conformal=_sets(table, found, given_nk, coverage),
         rule=recipe.rule,
         validation={
             "sensitivity": metrics.plain(point.sensitivity),
@@ -120,6 +120,20 @@ def export(
         ).encode(),
     }
     return readme.write(output, contents, **origin)
+
+
+def _sets(
+    table: Table, found: batch.Predictions, given_nk: np.ndarray, coverage: float
+) -> Conformal:
+    fitted = conformal.fit(found.labels, given_nk, found.patients, coverage)
+    for label, least in zip(table.classes, fitted.least, strict=True):
+        if least == 0:
+            progress.say(
+                f"    {label} stays in every prediction set, so films are answered uncertain: "
+                f"validation has too few patients of it to promise {coverage:.0%}; a lower "
+                "coverage needs fewer"
+            )
+    return fitted
 
 
 def rebuild(recipe: Recipe, weights: Path, classes: int) -> Classifier:
@@ -176,12 +190,23 @@ def check_parity(model: Classifier, graph: bytes, recipe: Recipe, samples: list[
         expected_nk = model(torch.from_numpy(batch_nchw)).numpy()
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     logits_nk, *_ = session.run(None, {"images": batch_nchw})
-    apart_nk = probability.of_classes(logits_nk) - probability.of_classes(expected_nk)
+    agree("graph", expected_nk, logits_nk)
+
+
+def agree(what: str, expected_nk: np.ndarray, found_nk: np.ndarray) -> None:
+    """
+    Hold the logits of something exported against the training code's.
+
+    Raises:
+        ArtifactError: their probabilities differ by more than ``PARITY``.
+    """
+    apart_nk = probability.of_classes(found_nk) - probability.of_classes(expected_nk)
     worst = float(np.abs(apart_nk).max())
     if not worst <= PARITY:
         raise ArtifactError(
-            f"the exported graph's probabilities differ by up to {worst:.2e} from the training "
-            f"code's; at most {PARITY} is allowed. The network uses something that ONNX changes"
+            f"the exported {what}'s probabilities differ by up to {worst:.2e} from the training "
+            f"code's; at most {PARITY} is allowed. The network uses something that the format "
+            "changes"
         )
 
 

@@ -4,6 +4,7 @@ The only inference path: encoded film -> logits, probabilities, decision, map. N
 Evaluation, batch jobs and HTTP all answer with this class, so they answer the same.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +13,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 
 from lucency import images
-from lucency.bundle.artifact import GRAPH, Artifact, ModelCard
+from lucency.bundle import engine, films, offered
+from lucency.bundle.artifact import GRAPH, Artifact, Golden, ModelCard
+from lucency.bundle.engine import Engine
+from lucency.bundle.offered import AUTO, REFERENCE, Variant
+from lucency.bundle.quality import Quality, Warned
 from lucency.drift import reference as drift
 from lucency.errors import ArtifactError
 from lucency.evaluation import probability
 from lucency.evaluation.conformal import Reason
 
 UNCERTAIN = "uncertain"
+
+_LOG = logging.getLogger(__name__)
 
 # Gray levels of the overlay that the strongest heat replaces.
 _HEAT_WEIGHT = 0.45
@@ -36,11 +42,13 @@ class Input:
         array_chw: float32.
         features: What drift is measured on, without the probability.
         decode_s: Seconds from bytes to here.
+        warnings: What is odd about the film; see ``lucency.bundle.quality.WARNINGS``.
     """
 
     array_chw: np.ndarray
     features: dict[str, float]
     decode_s: float
+    warnings: tuple[Warned, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ class Prediction:
         map_hw: Class-activation map, logits by place: of the positive class where there are two,
             else of the class called; its mean is the logit. None where the network has none.
         features: What drift is measured on.
+        warnings: What is odd about the film; they decide nothing.
     """
 
     logits: tuple[float, ...]
@@ -71,6 +80,7 @@ class Prediction:
     labels: tuple[str, ...]
     map_hw: np.ndarray | None
     features: dict[str, float]
+    warnings: tuple[Warned, ...] = ()
 
 
 class Predictor:
@@ -78,25 +88,38 @@ class Predictor:
     A checked bundle, ready to answer; safe to call from several threads.
 
     Args:
-        threads: Intra-op threads of ONNX Runtime. One a worker: more of them spin.
+        threads: Inference threads. One a worker: more of them spin.
+        variant: Which arithmetic answers: ``fp32`` is the graph itself, ``auto`` the fastest
+            variant that has passed on the bundle's test films and runs here.
+        proven: Whether a variant that is named must have passed on test films; off where its
+            evidence is being taken.
+
+    Attributes:
+        variant: The name of the one in force.
 
     Raises:
-        ArtifactError: the bundle is damaged, or its golden films give other logits here.
+        ArtifactError: the bundle is damaged, its golden films give other logits here, or the
+            variant named is not there, has not passed or can't run on this machine.
     """
 
     def __init__(
-        self, path: Path, *, threads: int = 1, max_pixels: int = images.MAX_PIXELS
+        self,
+        path: Path,
+        *,
+        threads: int = 1,
+        max_pixels: int = images.MAX_PIXELS,
+        variant: str = REFERENCE,
+        proven: bool = True,
     ) -> None:
         self.artifact = Artifact.load(path)
         self.max_pixels = max_pixels
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            str(path / GRAPH), options, providers=["CPUExecutionProvider"]
-        )
-        self.check_golden()
+        self._quality = Quality(self.artifact, max_pixels)
+        if variant == AUTO:
+            self._use_fastest(threads)
+        elif variant == REFERENCE:
+            self._use(None, threads)
+        else:
+            self._use_named(variant, threads, proven)
 
     @property
     def card(self) -> ModelCard:
@@ -111,17 +134,25 @@ class Predictor:
             ImageError: the bytes are not a usable film.
         """
         began = time.perf_counter()
-        array_chw = self.card.preprocess(data, max_pixels=self.max_pixels)
-        return Input(array_chw, drift.describe(array_chw), time.perf_counter() - began)
+        recipe = self.card.preprocess
+        working = films.working(data, recipe, max_pixels=self.max_pixels)
+        resized = recipe.resize(working)
+        array_chw = recipe.normalise(resized)
+        features = drift.describe(array_chw)
+        warnings = self._quality.warnings(working, resized, features)
+        return Input(array_chw, features, time.perf_counter() - began, warnings)
 
     def predict(self, inputs: Sequence[Input]) -> list[Prediction]:
         """Run the graph on a batch of one or more films."""
         batch_nchw = np.stack([film.array_chw for film in inputs])
-        logits_nk, *maps = self._session.run(None, {"images": batch_nchw})
+        logits_nk, maps_nkhw = self._engine.run(batch_nchw)
         given_nk = probability.of_classes(logits_nk, self.card.temperature)
         return [
             self._decide(
-                logits_nk[n], given_nk[n], maps[0][n] if maps else None, inputs[n].features
+                logits_nk[n],
+                given_nk[n],
+                None if maps_nkhw is None else maps_nkhw[n],
+                inputs[n],
             )
             for n in range(len(inputs))
         ]
@@ -138,7 +169,7 @@ class Predictor:
     @property
     def explains(self) -> bool:
         """Whether the graph gives class-activation maps."""
-        return len(self._session.get_outputs()) > 1
+        return self._engine.explains
 
     def overlay(self, data: bytes, prediction: Prediction) -> bytes:
         """
@@ -148,17 +179,17 @@ class Predictor:
             ImageError: the bytes are not a usable film.
         """
         assert prediction.map_hw is not None, "ask explains before an overlay"
-        film = images.decode(data, color="RGB", max_pixels=self.max_pixels)
+        film = films.whole(data, color="RGB", max_pixels=self.max_pixels)
         return overlay(film, prediction.map_hw)
 
     def check_golden(self) -> None:
         """
-        Run the films that travel in the bundle and compare their logits.
+        Run the films that travel in the bundle and compare the logits of the variant in force.
 
         Raises:
             ArtifactError: this machine's libraries give another answer than the exporter's.
         """
-        for golden in self.artifact.golden:
+        for golden in self._golden:
             found = self.predict_bytes((self.artifact.path / golden.file).read_bytes()).logits
             alike = len(found) == len(golden.logits) and np.allclose(
                 found, golden.logits, rtol=0, atol=golden.tolerance
@@ -166,17 +197,52 @@ class Predictor:
             if not alike:
                 raise ArtifactError(
                     f"golden film {golden.file!r} of {str(self.artifact.path)!r} gives logits "
-                    f"{_short(found)} here, the bundle promises {_short(golden.logits)} within "
-                    f"{golden.tolerance}: decoder or runtime differ from the exporter's, whose "
-                    f"versions are {self.artifact.manifest.versions}"
+                    f"{_short(found)} here in {self.variant}, the bundle promises "
+                    f"{_short(golden.logits)} within {golden.tolerance}: decoder or runtime differ "
+                    f"from the exporter's, whose versions are {self.artifact.manifest.versions}"
                 )
+
+    def _use(self, variant: Variant | None, threads: int) -> None:
+        """Load a variant, or the graph itself, and see that it answers as promised."""
+        self.variant: str = variant.name if variant else REFERENCE
+        self._golden: tuple[Golden, ...] = variant.golden if variant else self.artifact.golden
+        self._engine: Engine = (
+            engine.load(
+                self.artifact.path / variant.files[0],
+                variant.runtime,
+                variant.precision,
+                threads=threads,
+            )
+            if variant
+            else engine.OnnxEngine(self.artifact.path / GRAPH, threads=threads)
+        )
+        self.check_golden()
+
+    def _use_named(self, name: str, threads: int, proven: bool) -> None:
+        variant = offered.named(self.artifact, name)
+        if proven and (why := offered.refusal(self.artifact, variant, self.card.rule)):
+            raise ArtifactError(
+                f"variant {name!r} of {str(self.artifact.path)!r} must not answer: {why}. Evaluate "
+                f"the bundle, or ask for variant={AUTO}"
+            )
+        self._use(variant, threads)
+
+    def _use_fastest(self, threads: int) -> None:
+        for variant, why in offered.servable(self.artifact):
+            if not why:
+                try:
+                    return self._use(variant, threads)
+                except ArtifactError as cause:
+                    why = str(cause)
+            _LOG.warning("variant %r is passed over: %s", variant.name, why)
+        self._use(None, threads)
 
     def _decide(
         self,
         logits_k: np.ndarray,
         given_k: np.ndarray,
         maps_khw: np.ndarray | None,
-        features: dict[str, float],
+        film: Input,
     ) -> Prediction:
         threshold = self.card.threshold
         if threshold is None:
@@ -197,7 +263,8 @@ class Predictor:
             reason=reason,
             labels=tuple(compress(self.card.labels, inside_k)),
             map_hw=None if maps_khw is None else maps_khw[shown],
-            features={**features, "probability": given},
+            features={**film.features, "probability": given},
+            warnings=film.warnings,
         )
 
 

@@ -42,6 +42,7 @@ def text(contents: Mapping[str, bytes], **origin: Any) -> str:
     card = ModelCard.model_validate_json(contents[artifact.MODEL])
     use = Use.model_validate_json(contents[artifact.USE])
     evidence = json.loads(contents[artifact.EVIDENCE]) if artifact.EVIDENCE in contents else None
+    stored = contents.get(artifact.VARIANTS)
     sites = [name for name in sorted(contents) if name.startswith("external/")]
     parts = [
         f"---\n{_front(origin['name'], use, evidence)}\n---\n",
@@ -49,6 +50,7 @@ def text(contents: Mapping[str, bytes], **origin: Any) -> str:
         *_section("Intended use", [use.intended, *([use.contact] if use.contact else [])]),
         *_section("What it decides", _decides(card)),
         *_section("Evidence", _evidence(evidence)),
+        *(_section("Variants", _variants(json.loads(stored), evidence)) if stored else []),
         *(part for name in sites for part in _section(*_site(json.loads(contents[name])))),
         *_section("Limits", _listed(_limits(card, use, evidence))),
         *_section("Before it may touch care", _listed(_NEEDED)),
@@ -127,6 +129,28 @@ def _evidence(evidence: dict[str, Any] | None) -> list[str]:
         "",
         *_table(evidence["metrics"], evidence["rule"]["confidence"]),
     ]
+
+
+def _variants(stored: list[dict[str, Any]], evidence: dict[str, Any] | None) -> Iterator[str]:
+    yield "| | times as fast as fp32 | films | AUROC drop | sensitivity, lower bound | verdict |"
+    yield "|---|---|---|---|---|---|"
+    tested = (evidence or {}).get("variants", {})
+    for each in stored:
+        name, speed = each["name"], each["speed"]
+        shown = [("validation", each["validation"])]
+        if name in tested:
+            shown.append(("test", tested[name]))
+        for films, found in shown:
+            verdict = "holds" if found["verdict"]["passed"] else "does not hold: not served"
+            yield (
+                f"| {name} | {speed['ratio']:.2f} ({speed['cpu']}) | {films} | "
+                f"{_figure(found['auroc_drop'])} | "
+                f"{_figure(found['metrics']['sensitivity']['lower'])} | {verdict} |"
+            )
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4f}"
 
 
 def _site(found: dict[str, Any]) -> tuple[str, list[str]]:

@@ -1,9 +1,9 @@
 """What ``jobs/export.py`` may be told."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lucency.bundle.artifact import Use
 from lucency.config.node import Node
@@ -18,6 +18,10 @@ class ExportConfig(Node):
         coverage: Promised share of films, in every class, whose prediction set has the true
             label; films whose set does not settle it are answered ``uncertain``.
         use: What the model is for; it stands in the bundle's model card.
+        variants: Other arithmetic of the same network, measured on validation films and offered
+            where it holds: ``bf16`` and ``openvino_int8`` run in OpenVINO, ``int8`` in ONNX
+            Runtime.
+        formats: Torch's own formats to put into the bundle beside the graph.
     """
 
     run: Path
@@ -26,3 +30,12 @@ class ExportConfig(Node):
     table: Path | None = None
     coverage: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     use: Use = Use()
+    variants: tuple[Literal["bf16", "int8", "openvino_int8"], ...] = ()
+    formats: tuple[Literal["torchscript", "exported_program"], ...] = ()
+
+    @field_validator("variants", "formats")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"found {list(names)}, expected each name once")
+        return names

@@ -14,15 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from lucency import files, images
 from lucency.datasets.base import Sample
 from lucency.errors import ImageError
+from lucency.images import quality
+from lucency.images.quality import Kind
 
-# A film whose gray values all lie this close together shows nothing (8-bit levels).
-_BLANK_DEVIATION = 2.0
-# Films are held against the mean of their set at this size. Films of one kind agree with it to
-# 0.6 (digits) or 0.9 (chests) in the median, photographs of ten kinds of things to 0.15. The
-# least alike of 5,856 chest films agrees to +0.24, and 99.7 % of their negatives to under -0.3.
-_THUMBNAIL = 16
-_ALIKE = 0.5
-_NEGATIVE = -0.3
 # A set is of one size when all but one film in a hundred have it.
 _UNIFORM = 0.99
 _FEW = 20
@@ -134,10 +128,8 @@ def _look(sample: Sample, checks: Checks) -> Film:
         raise ImageError("unreadable", f"the file can't be read ({cause.strerror})") from cause
     pixels = images.decode(data)
     _refuse_size(pixels.shape[1], pixels.shape[0], checks)
-    mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(pixels))
-    if checks.blank and deviation < _BLANK_DEVIATION:
+    if checks.blank and quality.is_blank(pixels):
         raise ImageError("blank", "all pixels have nearly the same value")
-    small = cv2.resize(pixels, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
     return Film(
         sample=sample,
         sha256=files.sha256(data),
@@ -146,8 +138,8 @@ def _look(sample: Sample, checks: Checks) -> Film:
         mode=_mode(data),
         file_format=images.content_type(data).removeprefix("image/"),
         file_bytes=len(data),
-        brightness=mean,
-        thumbnail=np.asarray(small, np.uint8),
+        brightness=cv2.mean(pixels)[0],
+        thumbnail=quality.thumbnail(pixels),
         flags=sample.flags(pixels) if checks.source and sample.flags else (),
     )
 
@@ -202,19 +194,18 @@ def _twins(films: Sequence[Film], official: frozenset[str]) -> Iterator[tuple[in
 def _inverted(films: Sequence[Film]) -> Iterator[tuple[int, SetAside]]:
     if len(films) < _FEW:  # the mean of a handful is no kind
         return
-    planes = np.stack([film.thumbnail.ravel() for film in films]).astype(np.float32)
-    planes -= planes.mean(1, keepdims=True)
-    planes /= np.maximum(np.linalg.norm(planes, axis=1, keepdims=True), 1e-6)
-    mean = planes.mean(0)
-    agreement = planes @ (mean / max(float(np.linalg.norm(mean)), 1e-6))
-    if float(np.median(agreement)) < _ALIKE:
+    kind = Kind.of([film.thumbnail for film in films])
+    if kind is None:
         return
-    for place in np.flatnonzero(agreement < _NEGATIVE).tolist():
+    for place, film in enumerate(films):
+        agreement = kind.agreement(film.thumbnail)
+        if agreement >= quality.NEGATIVE:
+            continue
         message = (
-            f"a negative: it agrees with the mean of the set to {agreement[place]:.2f}, the "
-            f"others to {float(np.median(agreement)):.2f} in the median; invert it at its source"
+            f"a negative: it agrees with the mean of the set to {agreement:.2f}, the "
+            f"others to {kind.median:.2f} in the median; invert it at its source"
         )
-        yield place, SetAside(films[place].sample.name, "inverted", message)
+        yield place, SetAside(film.sample.name, "inverted", message)
 
 
 def _without(

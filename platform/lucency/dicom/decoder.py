@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from lucency import images
 from lucency.dicom import container
 from lucency.dicom.container import is_dicom as is_dicom
 from lucency.dicom.messages import receive, send
@@ -45,16 +46,21 @@ class Decoder:
         os.register_at_fork(after_in_child=self._forget)
         atexit.register(self.close)
 
-    def ask(self, what: str, data: bytes) -> tuple[dict[str, Any], bytes]:
+    def ask(
+        self, what: str, data: bytes, *, max_pixels: int = images.MAX_PIXELS
+    ) -> tuple[dict[str, Any], bytes]:
         """
         Let the process work on one file.
+
+        Args:
+            max_pixels: A larger film is refused by its header, before a pixel is decoded.
 
         Raises:
             ImageError: what it found wrong; ``unreadable`` where it crashed, ``too_slow``.
         """
         container.split(data)  # most of what is no film ends here, at no cost
         with self._lock:
-            head, body = self._exchange(what, data)
+            head, body = self._exchange({"what": what, "max_pixels": max_pixels}, data)
         if "reason" in head:
             raise ImageError(head["reason"], head["message"])
         return head, body
@@ -69,7 +75,7 @@ class Decoder:
         """The process's id while it runs."""
         return self._process.pid if self._process else None
 
-    def _exchange(self, what: str, data: bytes) -> tuple[dict[str, Any], bytes]:
+    def _exchange(self, asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -85,7 +91,7 @@ class Decoder:
         reply = None
         try:
             with contextlib.suppress(BrokenPipeError):
-                send(process.stdin, {"what": what, "limit_s": self.limit_s}, data)
+                send(process.stdin, asked | {"limit_s": self.limit_s}, data)
                 reply = receive(process.stdout)
         finally:
             timer.cancel()
@@ -144,7 +150,9 @@ class Decoder:
 _shared = Decoder()
 
 
-def render(data: bytes, *, decoder: Decoder = _shared) -> np.ndarray:
+def render(
+    data: bytes, *, decoder: Decoder = _shared, max_pixels: int = images.MAX_PIXELS
+) -> np.ndarray:
     """
     One DICOM film as it is meant to be seen, bones bright: uint8, h x w.
 
@@ -156,7 +164,7 @@ def render(data: bytes, *, decoder: Decoder = _shared) -> np.ndarray:
             ``size_mismatch``, ``too_many_pixels``, ``too_small``, ``truncated``, ``unreadable``
             or ``too_slow``. No message holds a value that could name a patient.
     """
-    head, body = decoder.ask("render", data)
+    head, body = decoder.ask("render", data, max_pixels=max_pixels)
     return np.frombuffer(body, np.uint8).reshape(head["shape"])
 
 

@@ -21,6 +21,7 @@ from pydicom.pixels.decoders.base import get_decoder  # noqa: F401
 from lucency.dicom import frame, grays, header
 from lucency.dicom.messages import receive, send
 from lucency.errors import ImageError
+from lucency.images.header import check_sides
 
 # One film of the most pixels allowed takes about 600 MB inside of the JPEG 2000 decoder.
 _ROOM_BYTES = 2**30
@@ -36,20 +37,19 @@ def main(memory_bytes: int = _ROOM_BYTES) -> None:
         options, data = request
         # Without a handler the alarm ends the process, also inside of a codec and without a parent.
         signal.alarm(options["limit_s"] + 1)
-        head, body = _answer(options["what"], data)
+        head, body = _answer(options["what"], data, options["max_pixels"])
         signal.alarm(0)
         send(replies, head, body)
 
 
-def _answer(what: str, data: bytes) -> tuple[dict[str, Any], bytes]:
+def _answer(what: str, data: bytes, max_pixels: int) -> tuple[dict[str, Any], bytes]:
     try:
         if what == "facts":
             return {"facts": header.facts(header.parse(data, pixels=False))}, b""
         dataset = header.parse(data)
-        if what == "codes":
-            pixels = frame.codes(dataset, frame.format_of(dataset))
-        else:
-            pixels = grays.render(dataset)
+        form = frame.format_of(dataset)
+        check_sides(form.columns, form.rows, max_pixels)
+        pixels = frame.codes(dataset, form) if what == "codes" else grays.render(dataset)
         rows, columns = pixels.shape
         return {"shape": [rows, columns]}, np.ascontiguousarray(pixels).tobytes()
     except ImageError as refusal:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lucency import batch, cluster, files, images, progress
 from lucency.batch import Predictions
-from lucency.bundle import artifact
+from lucency.bundle import artifact, machine, offered, readme, variants
 from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Predictor
 from lucency.config.evaluate import EvaluateConfig
@@ -88,11 +88,14 @@ def _seal(
     history: Sequence[Opening],
     config: EvaluateConfig,
 ) -> Artifact:
-    evidence = bundle.evidence or _evidence(bundle, table, found, history, config.prevalences)
+    evidence = bundle.evidence or {
+        **_evidence(bundle, table, found, history, config.prevalences),
+        "variants": _variants(bundle, table, found),
+    }
     files.write_text(config.report, _report(bundle, table, found, evidence))
     if bundle.evidence is None:
         text = json.dumps(evidence, indent=2, sort_keys=True).encode()
-        bundle = artifact.with_files(bundle, {artifact.EVIDENCE: text})
+        bundle = readme.seal(bundle, {artifact.EVIDENCE: text})
     return bundle
 
 
@@ -164,6 +167,20 @@ def _evidence(
             **card.validation["calibration"],
         },
     }
+
+
+def _variants(bundle: Artifact, table: Table, reference: Predictions) -> dict[str, Any]:
+    """Each offered variant on the same films, in the same opening; not those that can't run."""
+    found = {}
+    for variant in offered.of_model(bundle):
+        if missing := machine.lacks(variant.runtime, variant.precision):
+            progress.say(f"    variant {variant.name} stays without evidence: {missing}")
+            continue
+        predicted = batch.predict_split(bundle.path, table, "test", variant.name)
+        measured = variants.figures(predicted, reference, bundle.model)
+        found[variant.name] = {"digest": variant.digest(bundle), **measured}
+        progress.say(f"    variant {variant.name}: " + "; ".join(measured["verdict"]["reasons"]))
+    return found
 
 
 def _report(bundle: Artifact, table: Table, found: Predictions, evidence: dict[str, Any]) -> str:

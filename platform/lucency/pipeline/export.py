@@ -3,7 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lucency.bundle import export as exporter
+from lucency.bundle import formats, offered, readme, variants
+from lucency.bundle.artifact import Artifact
 from lucency.config.export import ExportConfig
 from lucency.datasets.table import Table
 from lucency.errors import DataError
@@ -16,6 +20,8 @@ def export(config: ExportConfig) -> dict[str, Any]:
 
     Raises:
         DataError: the table is not the one that the run was trained on.
+        ArtifactError: something exported answers otherwise than the training code, or a variant
+            can't be made on this machine.
     """
     run = Run.open(config.run)
     table = Table.open(config.table or Path(run.record["table"]))
@@ -35,6 +41,10 @@ def export(config: ExportConfig) -> dict[str, Any]:
         coverage=config.coverage,
         use=config.use,
     )
+    if config.formats:
+        bundle = _with_formats(bundle, run, table, config.formats)
+    if config.variants:
+        bundle = variants.add(bundle, table, config.variants)
     return {
         "bundle": str(bundle.path),
         "digest": bundle.digest,
@@ -44,4 +54,19 @@ def export(config: ExportConfig) -> dict[str, Any]:
         "threshold_held": bundle.model.threshold_held,
         "conformal": bundle.model.conformal.model_dump(),
         "validation": bundle.model.validation,
+        "variants": {
+            each.name: {"offered": each.offered, "speed": each.speed.ratio, **each.validation}
+            for each in offered.read(bundle)
+        },
     }
+
+
+def _with_formats(
+    bundle: Artifact, run: Run, table: Table, wanted: tuple[formats.Format, ...]
+) -> Artifact:
+    rows = table.rows("validation")
+    # Another number than the traced batch's: a format that fixed it would speak here.
+    samples = table.images(rows[np.linspace(0, len(rows) - 1, 5).astype(int)])
+    films_nchw = np.stack([run.recipe.preprocess(film) for film in samples])
+    model = exporter.rebuild(run.recipe, run.folder / WEIGHTS, len(table.classes))
+    return readme.seal(bundle, formats.files(model, films_nchw, wanted))

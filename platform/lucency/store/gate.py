@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from lucency.bundle import offered
 from lucency.bundle.artifact import Artifact
 from lucency.errors import GateRefused
 from lucency.evaluation import drop, rule
@@ -26,8 +27,9 @@ def check(
 
     Raises:
         GateRefused: no golden films, no evidence, evidence of another model, figures under a
-            floor, or a bound on the drop that no other site's films were asked about or that
-            one of them does not hold.
+            floor, a variant that the bundle would answer with and whose own figures are, or a
+            bound on the drop that no other site's films were asked about or that one of them
+            does not hold.
     """
     if not artifact.golden:
         raise GateRefused(
@@ -68,7 +70,32 @@ def check(
                 "rule": clinical_rule.model_dump(),
             },
         )
-    return (*verdict.reasons, *_drops(artifact, clinical_rule, most_drop))
+    return (
+        *verdict.reasons,
+        *_variants(artifact, clinical_rule),
+        *_drops(artifact, clinical_rule, most_drop),
+    )
+
+
+def _variants(artifact: Artifact, clinical_rule: ClinicalRule) -> list[str]:
+    """
+    Judge each variant by its own figures; the reasons.
+
+    One that fails the bundle's own rule never answers. One that holds it and fails the rule in
+    force here would: a predictor knows the bundle, not the gate.
+    """
+    reasons = []
+    for variant in offered.of_model(artifact):
+        own = offered.refusal(artifact, variant, artifact.model.rule)
+        here = offered.refusal(artifact, variant, clinical_rule)
+        if here and not own:
+            raise GateRefused(
+                f"not promoted: variant {variant.name!r} would answer, and {here}. Export the run "
+                "again without it; the model stays the same one",
+                {"variant": variant.name, "rule": clinical_rule.model_dump()},
+            )
+        reasons.append(f"variant {variant.name} {f'does not serve: {own}' if own else 'holds'}")
+    return reasons
 
 
 def _drops(artifact: Artifact, clinical_rule: ClinicalRule, most: MostDrop) -> list[str]:

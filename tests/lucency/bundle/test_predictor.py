@@ -8,15 +8,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import helper, numpy_helper
 from PIL import Image
 from scipy.special import softmax
 
 from lucency import images
 from lucency.bundle import artifact, export
-from lucency.bundle.artifact import Artifact
+from lucency.bundle.artifact import Artifact, Golden
 from lucency.bundle.predictor import Predictor, overlay
 from lucency.config.train import Recipe
 from lucency.datasets.phantom import Phantom
@@ -24,6 +26,7 @@ from lucency.drift import reference as drift
 from lucency.errors import ArtifactError, ImageError
 from lucency.evaluation.conformal import Conformal
 from lucency.models.base import architectures
+from tests.offering import figures, offering, variant
 
 
 @pytest.fixture(scope="module")
@@ -308,3 +311,94 @@ def test_network_without_maps_says_so(flat: Predictor, mapped: Predictor, film: 
     assert flat.predict_bytes(film).map_hw is None
     with pytest.raises(AssertionError, match="ask explains"):
         flat.overlay(film, flat.predict_bytes(film))
+
+
+@pytest.fixture(scope="module")
+def shifted(bundle: Artifact) -> bytes:
+    """The bundle's graph with one more on the logit: what it answers shows who answered."""
+    model = onnx.load(str(bundle.path / artifact.GRAPH))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(1, np.float32), "one"))
+    (last,) = [node for node in model.graph.node if "logits" in node.output]
+    last.output[list(last.output).index("logits")] = "before"
+    model.graph.node.append(helper.make_node("Add", ["before", "one"], ["logits"]))
+    return bytes(model.SerializeToString())
+
+
+def golden(bundle: Artifact, shift: float) -> tuple[Golden, ...]:
+    """The golden film with its logit moved."""
+    (only,) = bundle.golden
+    return (only.model_copy(update={"logits": (only.logits[0] + shift,)}),)
+
+
+def test_proven_variant_answers(
+    bundle: Artifact, shifted: bytes, film: bytes, tmp_path: Path
+) -> None:
+    """Where it is asked for, by name or as the fastest; else the graph itself."""
+    twin = variant(bundle, golden=golden(bundle, 1.0))
+    made = offering(bundle, tmp_path / "bundle", twin, graph=shifted)
+    plain = Predictor(made.path).predict_bytes(film).logits[0]
+
+    for asked in ("auto", "twin"):
+        found = Predictor(made.path, variant=asked)
+
+        assert found.variant == "twin"
+        assert found.predict_bytes(film).logits[0] == pytest.approx(plain + 1, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("tested", "shift", "why"),
+    [
+        ({}, 1.0, "was not measured when the test split was opened"),
+        ({"twin": figures(lower=0.5)}, 1.0, "under the floor"),
+        (None, 5.0, "golden film"),
+    ],
+)
+def test_variant_that_fails_is_passed_over(
+    bundle: Artifact,
+    shifted: bytes,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    tested: dict[str, object] | None,
+    shift: float,
+    why: str,
+) -> None:
+    """Unproven, bad on test films or other logits here: the graph answers and the log says why;
+    by name it is an error."""
+    twin = variant(bundle, golden=golden(bundle, shift))
+    made = offering(bundle, tmp_path / "bundle", twin, graph=shifted, tested=tested)
+
+    found = Predictor(made.path, variant="auto")
+
+    assert found.variant == "fp32"
+    assert why in caplog.text
+    with pytest.raises(ArtifactError, match=why):
+        Predictor(made.path, variant="twin")
+
+
+def test_next_fastest_takes_its_place(
+    bundle: Artifact, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A faster one that can't be loaded is passed over for one that can."""
+    made = offering(
+        bundle,
+        tmp_path / "bundle",
+        variant(bundle, "good", ratio=1.5),
+        variant(bundle, "bad", ratio=3.0, golden=golden(bundle, 5.0)),
+    )
+
+    assert Predictor(made.path, variant="auto").variant == "good"
+    assert "'bad' is passed over" in caplog.text
+
+
+def test_unproven_variant_answers_for_its_evidence(bundle: Artifact, tmp_path: Path) -> None:
+    """Where test figures are still to be taken, one that is offered is loaded without them."""
+    made = offering(bundle, tmp_path / "bundle", variant(bundle), tested={})
+
+    assert Predictor(made.path, variant="twin", proven=False).variant == "twin"
+
+
+def test_unknown_variant_is_refused(bundle: Artifact) -> None:
+    """The error says which there are; with none, auto is the graph itself."""
+    with pytest.raises(ArtifactError, match=r"no variant 'int4', it has \['fp32'\]"):
+        Predictor(bundle.path, variant="int4")
+    assert Predictor(bundle.path, variant="auto").variant == "fp32"

@@ -9,6 +9,7 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from lucency.bundle import artifact, readme
 from lucency.bundle.artifact import Artifact, Use
+from tests.offering import figures, offering, variant
 
 EVIDENCE: dict[str, Any] = {
     "data": {"name": "phantom", "digest": "ab" * 32, "drawn": True},
@@ -97,3 +98,14 @@ def test_use_is_what_was_given(copied: Artifact) -> None:
 def test_bundle_stays_whole(copied: Artifact) -> None:
     """The new card is sealed with the rest."""
     assert Artifact.load(proven(copied).path).evidence == EVIDENCE
+
+
+def test_variants_have_their_own_lines(bundle: Artifact, tmp_path: Path) -> None:
+    """Speed, loss and bound on validation films and, where they were opened, on test films."""
+    made = offering(bundle, tmp_path / "bundle", variant(bundle))
+    evidence = {**EVIDENCE, "variants": {"twin": figures(lower=0.91, lost=0.0021)}}
+
+    found = card(readme.seal(made, {artifact.EVIDENCE: json.dumps(evidence).encode()}))
+
+    assert "| twin | 2.00 (a CPU) | validation | 0.0000 | 0.9500 | holds |" in found
+    assert "| twin | 2.00 (a CPU) | test | 0.0021 | 0.9100 | holds |" in found

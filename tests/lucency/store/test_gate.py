@@ -14,6 +14,7 @@ from lucency.evaluation import drop
 from lucency.evaluation.drop import MostDrop
 from lucency.evaluation.rule import ClinicalRule
 from lucency.store import gate
+from tests.offering import figures, offering, variant
 
 RULE = ClinicalRule(sensitivity_floor=0.9, specificity_floor=0.7)
 
@@ -195,3 +196,32 @@ def test_bound_needs_evidence_that_counts(
 
     with pytest.raises(GateRefused, match=r"no such evidence.*external\.yaml with trained_on"):
         gate.check(tested, RULE, MOST)
+
+
+def test_variant_is_judged_by_its_own_figures(bundle: Artifact, tmp_path: Path) -> None:
+    """One that holds and one that does not serve are named; neither stops the model itself."""
+    made = offering(
+        bundle,
+        tmp_path / "bundle",
+        variant(bundle, "good"),
+        variant(bundle, "bad"),
+        tested={"good": figures(), "bad": figures(lower=0.5)},
+    )
+
+    *_, good, bad = gate.check(made, RULE)
+
+    assert good == "variant good holds"
+    assert bad.startswith("variant bad does not serve: on test films: sensitivity 0.9700, lower")
+
+
+def test_variant_under_the_gates_own_floor_stops_the_bundle(
+    bundle: Artifact, tmp_path: Path
+) -> None:
+    """It holds the rule in the bundle, so it would serve; the gate asks for more."""
+    twin = variant(bundle)
+    made = offering(bundle, tmp_path / "bundle", twin, tested={"twin": figures(lower=0.92)})
+    assert gate.check(made, RULE)
+
+    stricter = ClinicalRule(sensitivity_floor=0.93, specificity_floor=0.7)
+    with pytest.raises(GateRefused, match=r"variant 'twin' would answer.*under the floor 0\.93"):
+        gate.check(made, stricter)

@@ -1,0 +1,315 @@
+"""
+Make a bundle's variants: int8 and bf16 of the exported graph, each measured before it is offered.
+
+Quantisation is calibrated on training films, one of each of some patients: on validation films
+the result is judged.
+"""
+
+import contextlib
+import io
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from lucency import batch, progress
+from lucency.batch import Predictions
+from lucency.bundle import artifact, engine, machine, offered, readme
+from lucency.bundle.artifact import Artifact, Golden, ModelCard
+from lucency.bundle.engine import Engine
+from lucency.bundle.machine import Precision, Runtime
+from lucency.bundle.offered import Speed, Variant
+from lucency.bundle.predictor import Predictor
+from lucency.datasets.table import Table
+from lucency.errors import ArtifactError
+from lucency.evaluation import metrics, rule
+
+FOLDER = "variants/"
+_CALIBRATION_FILMS = 300
+_TURNS = 41
+# Of a logit, on another machine with the same instructions: bf16 keeps eight bits, and what lies
+# on the edge of an int8 step falls to either side.
+_TOLERANCE, _TOLERANCE_SHARE = 0.05, 0.02
+
+# Calibration films n x c x h x w and the graph -> files of the variant, the runtime's own first.
+Make = Callable[[Path, np.ndarray], dict[str, bytes]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a variant is made, and what runs it."""
+
+    runtime: Runtime
+    precision: Precision
+    make: Make
+
+
+def _as_it_is(graph: Path, calibration_nchw: np.ndarray) -> dict[str, bytes]:
+    """bf16 is how OpenVINO computes the float32 graph: nothing to store."""
+    return {}
+
+
+def _onnx_int8(graph: Path, calibration_nchw: np.ndarray) -> dict[str, bytes]:
+    """Static quantisation of ONNX Runtime: QDQ, weights by channel, all but the head."""
+    with tempfile.TemporaryDirectory() as scratch, _quiet():
+        folded, made = Path(scratch) / "folded.onnx", Path(scratch) / "int8.onnx"
+        # Folds batch normalisation into convolutions and merges what the runtime would merge.
+        quant_pre_process(str(graph), str(folded), skip_symbolic_shape=True)
+        ends = onnx.load(str(folded)).graph
+        names = {each.name for each in ends.output}
+        quantize_static(
+            str(folded),
+            str(made),
+            _Reader(calibration_nchw),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            # The head costs nothing and gives the logit itself.
+            nodes_to_exclude=[node.name for node in ends.node if names & set(node.output)],
+        )
+        return {"graph.onnx": made.read_bytes()}
+
+
+def _openvino_int8(graph: Path, calibration_nchw: np.ndarray) -> dict[str, bytes]:
+    """Static quantisation of NNCF, as an OpenVINO graph with its weights beside it."""
+    openvino = engine.openvino()
+    # Inside: it needs openvino, an optional extra, and the telemetry that both share shut off.
+    import nncf  # type: ignore[import-untyped, unused-ignore]
+
+    nncf.set_log_level(logging.ERROR)
+    with tempfile.TemporaryDirectory() as scratch, _quiet():
+        quantized = nncf.quantize(
+            openvino.Core().read_model(str(graph)),
+            nncf.Dataset([film_chw[None] for film_chw in calibration_nchw]),
+            subset_size=len(calibration_nchw),
+        )
+        path = Path(scratch) / "graph.xml"
+        openvino.save_model(quantized, str(path), compress_to_fp16=False)
+        return {each: (Path(scratch) / each).read_bytes() for each in ("graph.xml", "graph.bin")}
+
+
+KINDS: dict[str, Kind] = {
+    "bf16": Kind("openvino", "bf16", _as_it_is),
+    "int8": Kind("onnx", "int8", _onnx_int8),
+    "openvino_int8": Kind("openvino", "int8", _openvino_int8),
+}
+
+
+def add(bundle: Artifact, table: Table, names: tuple[str, ...]) -> Artifact:
+    """
+    The bundle, in place, with variants that were made of its graph and measured here.
+
+    A variant that does not hold keeps its figures in ``variants.json``, but not its files.
+
+    Raises:
+        ArtifactError: a variant's runtime is not installed, or the CPU lacks its instructions, so
+            that nothing could be measured.
+    """
+    for name in names:
+        kind = KINDS[name]
+        if missing := machine.lacks(kind.runtime, kind.precision):
+            raise ArtifactError(f"variant {name!r} can't be made here: {missing}")
+    calibration_nchw = calibration_films(bundle, table)
+    kept = {
+        name: (bundle.path / name).read_bytes()
+        for name in bundle.manifest.files
+        if name != artifact.VARIANTS and not name.startswith(FOLDER)
+    }
+    reference = batch.predict_split(bundle.path, table, "validation")
+    made: list[Variant] = []
+    for name in names:
+        with progress.stage(f"variant {name}"), tempfile.TemporaryDirectory() as scratch:
+            files = {
+                f"{FOLDER}{name}/{file}": data
+                for file, data in KINDS[name]
+                .make(bundle.path / artifact.GRAPH, calibration_nchw)
+                .items()
+            }
+            contents = {**kept, **files}
+            draft = _draft(name, contents, tuple(files), bundle, Path(scratch) / "draft")
+            variant = _measured(draft, reference, table, calibration_nchw[:1])
+        made.append(variant)
+        if variant.offered:
+            kept |= files
+        _say(variant)
+    return readme.write(
+        bundle.path,
+        {**kept, artifact.VARIANTS: offered.write(tuple(made))},
+        **artifact.origin(bundle),
+    )
+
+
+def calibration_films(bundle: Artifact, table: Table) -> np.ndarray:
+    """Inputs n x c x h x w: one training film of each of some patients, drawn at random."""
+    rows = table.rows("train")
+    _, first = np.unique(table.columns["patient"][rows], return_index=True)
+    drawn = np.random.default_rng(0).permutation(first)[:_CALIBRATION_FILMS]
+    card = bundle.model
+    return np.stack([card.preprocess(film) for film in table.images(rows[np.sort(drawn)])])
+
+
+def figures(found: Predictions, reference: Predictions, card: ModelCard) -> dict[str, Any]:
+    """
+    What a variant's answers are worth by the card, beside float32's on the same films.
+
+    Returns:
+        ``metrics`` at the card's threshold (of more than two classes the worst one's), each with
+        an interval by patient; ``auroc`` and ``auroc_drop``; ``largest_difference`` of a
+        probability; ``called_alike`` and ``covered``, shares of films: called as by float32, and
+        with the true label in the prediction set; and the ``verdict``.
+    """
+    sensitivity, specificity = _by_rule(found, card)
+    area, before = _auroc(found), _auroc(reference)
+    inside_nk = card.conformal.sets(found.probabilities)
+    counted = {
+        "films": int(found.labels.size),
+        "metrics": {
+            "sensitivity": metrics.plain(sensitivity),
+            "specificity": metrics.plain(specificity),
+        },
+        "auroc": None if np.isnan(area) else area,
+        "auroc_drop": None if np.isnan(area) else before - area,
+        "largest_difference": float(np.abs(found.probabilities - reference.probabilities).max()),
+        "called_alike": float(np.mean(_called(found, card) == _called(reference, card))),
+        "covered": float(np.mean(inside_nk[np.arange(found.labels.size), found.labels])),
+    }
+    verdict = offered.judge(card.rule, counted)
+    return {**counted, "verdict": {"passed": verdict.passed, "reasons": list(verdict.reasons)}}
+
+
+def race(
+    contestants: Mapping[str, Engine], batch_nchw: np.ndarray, turns: int
+) -> dict[str, np.ndarray]:
+    """CPU seconds of each contestant in each turn, the first three of each left out."""
+    spent: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(turns + 3):
+        for name, contestant in contestants.items():
+            began = time.process_time()
+            contestant.run(batch_nchw)
+            spent[name].append(time.process_time() - began)
+    return {name: np.array(seconds[3:]) for name, seconds in spent.items()}
+
+
+def _draft(
+    name: str, contents: dict[str, bytes], files: tuple[str, ...], bundle: Artifact, path: Path
+) -> Artifact:
+    """A bundle that offers the one variant, so that it is measured as it would answer."""
+    variant = Variant(
+        name=name,
+        runtime=KINDS[name].runtime,
+        precision=KINDS[name].precision,
+        files=files or (artifact.GRAPH,),
+        model=bundle.model_digest,
+        speed=Speed(ratio=1, ms=0, reference_ms=0, cpu="", measured=""),
+        validation={},
+        offered=True,
+        golden=(),
+    )
+    stored = offered.write((variant,))
+    return artifact.write(path, {**contents, artifact.VARIANTS: stored}, **artifact.origin(bundle))
+
+
+def _measured(
+    draft: Artifact, reference: Predictions, table: Table, film_nchw: np.ndarray
+) -> Variant:
+    (variant,) = offered.read(draft)
+    found = batch.predict_split(draft.path, table, "validation", variant.name)
+    validation = figures(found, reference, draft.model)
+    return variant.model_copy(
+        update={
+            "speed": _speed(draft, variant, film_nchw),
+            "validation": validation,
+            "offered": validation["verdict"]["passed"],
+            "golden": tuple(_golden(draft, variant.name)),
+        }
+    )
+
+
+def _golden(draft: Artifact, name: str) -> Iterator[Golden]:
+    predictor = Predictor(draft.path, variant=name, proven=False)
+    for film in draft.golden:
+        logits = predictor.predict_bytes((draft.path / film.file).read_bytes()).logits
+        largest = max(map(abs, logits))
+        tolerance = _TOLERANCE + _TOLERANCE_SHARE * largest
+        yield Golden(file=film.file, logits=logits, tolerance=tolerance)
+
+
+def _speed(draft: Artifact, variant: Variant, film_nchw: np.ndarray) -> Speed:
+    contestants = {
+        "reference": engine.OnnxEngine(draft.path / artifact.GRAPH),
+        "variant": engine.load(draft.path / variant.files[0], variant.runtime, variant.precision),
+    }
+    spent = race(contestants, film_nchw, _TURNS)
+    return Speed(
+        ratio=round(statistics.median(spent["reference"] / spent["variant"]), 3),
+        ms=round(1e3 * statistics.median(spent["variant"]), 3),
+        reference_ms=round(1e3 * statistics.median(spent["reference"]), 3),
+        cpu=machine.cpu(),
+        measured=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _by_rule(found: Predictions, card: ModelCard) -> tuple[Any, Any]:
+    confidence = card.rule.confidence
+    if card.threshold is not None:
+        scores_n = found.probabilities[:, 1]
+        return rule.at_threshold(found.labels, scores_n, found.patients, card.threshold, confidence)
+    worst, each = rule.worst_class(
+        found.labels, _called(found, card), found.patients, len(card.labels), confidence
+    )
+    return each[worst][0], each[rule.least_specific(each)][1]
+
+
+def _called(found: Predictions, card: ModelCard) -> np.ndarray:
+    if card.threshold is None:
+        return np.asarray(found.probabilities.argmax(axis=1))
+    return np.asarray(found.probabilities[:, 1] >= card.threshold)
+
+
+def _auroc(found: Predictions) -> float:
+    if found.probabilities.shape[1] == 2:
+        return metrics.auroc(found.labels, found.probabilities[:, 1])
+    return metrics.mean_auroc(found.labels, found.probabilities)
+
+
+def _say(variant: Variant) -> None:
+    said = "offered" if variant.offered else "not offered"
+    progress.say(
+        f"    {variant.name}: {variant.speed.ratio:.2f} times as fast as fp32, {said}: "
+        + "; ".join(variant.validation["verdict"]["reasons"])
+    )
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    """Films one at a time, in the form that ONNX Runtime's calibration asks for."""
+
+    def __init__(self, films_nchw: np.ndarray) -> None:
+        self._films = iter(films_nchw)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        film_chw = next(self._films, None)
+        return None if film_chw is None else {"images": film_chw[None]}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Both libraries talk and draw bars on stdout, whose last line belongs to the job."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        root.setLevel(level)

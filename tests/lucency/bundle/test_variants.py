@@ -1,0 +1,280 @@
+"""From a bundle to its variants: made, measured, offered, tested, served."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from lucency import batch
+from lucency.batch import Predictions
+from lucency.bundle import artifact, engine, export, machine, offered, readme, variants
+from lucency.bundle.artifact import Artifact
+from lucency.bundle.predictor import Predictor
+from lucency.config.evaluate import EvaluateConfig
+from lucency.config.train import Recipe
+from lucency.datasets.table import Table
+from lucency.errors import ArtifactError
+from lucency.evaluation import openings, probability
+from lucency.evaluation.rule import ClinicalRule
+from lucency.ledger import Ledger
+from lucency.models.base import architectures
+from lucency.pipeline.evaluate import evaluate
+from lucency.store import gate
+
+RULE = ClinicalRule(sensitivity_floor=0.05, specificity_floor=0.05)
+# A CPU without the instructions can neither make nor measure these.
+HERE = tuple(
+    name for name, kind in variants.KINDS.items() if not machine.lacks(kind.runtime, kind.precision)
+)
+
+
+@pytest.fixture(scope="module")
+def learned(
+    bundle: Artifact, recipe: Recipe, table: Table, tmp_path_factory: pytest.TempPathFactory
+) -> Artifact:
+    """A bundle of the table, of a network that was trained for a moment, with an easy rule."""
+    torch.manual_seed(0)
+    model = architectures.build(recipe.model, in_channels=1, outputs=1, side=32)
+    rows = table.rows("train")
+    films = torch.from_numpy(np.stack([recipe.preprocess(film) for film in table.images(rows)]))
+    labels = torch.from_numpy(table.columns["label"][rows].astype(np.float32))[:, None]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(films), labels)
+        loss.backward()
+        optimizer.step()
+    card = bundle.model.model_copy(update={"rule": RULE})
+    contents = {name: (bundle.path / name).read_bytes() for name in bundle.manifest.files}
+    contents |= {
+        artifact.GRAPH: export.to_onnx(model.eval(), recipe),
+        artifact.MODEL: card.model_dump_json().encode(),
+        artifact.GOLDEN: b"[]",
+        artifact.CONFIG: b"{}",
+        artifact.HISTORY: b"[]",
+        artifact.VALIDATION: json.dumps(
+            {"labels": [0, 1] * 8, "logits": [[0.1 * n] for n in range(16)]}
+        ).encode(),
+    }
+    origin = {**artifact.origin(bundle), "data_digest": table.digest}
+    path = tmp_path_factory.mktemp("learned") / "bundle"
+    draft = artifact.write(path, contents, **origin)
+    logits = Predictor(path).predict_bytes((path / "golden/0.png").read_bytes()).logits
+    golden = [{"file": "golden/0.png", "logits": logits, "tolerance": 1e-2}]
+    return readme.seal(draft, {artifact.GOLDEN: json.dumps(golden).encode()})
+
+
+@pytest.fixture(scope="module")
+def calibration_nchw(learned: Artifact, table: Table) -> np.ndarray:
+    """What quantisation is shown."""
+    return variants.calibration_films(learned, table)
+
+
+def predictions(scores: list[float], labels: list[int]) -> Predictions:
+    """Predictions of films of one patient each."""
+    n = np.arange(len(scores))
+    logits_nk = np.array(scores)[:, None]
+    given_nk = probability.of_classes(logits_nk)
+    return Predictions(n, np.array(labels), n, n, logits_nk, given_nk, {})
+
+
+def test_calibration_films_are_training_films(
+    learned: Artifact, calibration_nchw: np.ndarray, table: Table
+) -> None:
+    """One of each patient, and none of validation, where the result is judged."""
+    rows = table.rows("train")
+    films = {learned.model.preprocess(film).tobytes() for film in table.images(rows)}
+
+    assert len(calibration_nchw) == len(np.unique(table.columns["patient"][rows]))
+    assert {film.tobytes() for film in calibration_nchw} <= films
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_variant_answers_nearly_as_the_graph(
+    name: str, learned: Artifact, calibration_nchw: np.ndarray, tmp_path: Path
+) -> None:
+    """Its probabilities are float32's but for rounding, and rounding is there."""
+    kind = variants.KINDS[name]
+    files = kind.make(learned.path / artifact.GRAPH, calibration_nchw)
+    for file, data in files.items():
+        (tmp_path / file).write_bytes(data)
+    graph = tmp_path / next(iter(files)) if files else learned.path / artifact.GRAPH
+
+    made = engine.load(graph, kind.runtime, kind.precision)
+
+    expected_nk, _ = engine.OnnxEngine(learned.path / artifact.GRAPH).run(calibration_nchw)
+    found_nk, maps_nkhw = made.run(calibration_nchw)
+    apart_nk = probability.of_classes(found_nk) - probability.of_classes(expected_nk)
+    assert maps_nkhw is not None
+    assert 1e-6 < np.abs(apart_nk).max() < 0.1
+
+
+def test_int8_keeps_the_head(learned: Artifact, calibration_nchw: np.ndarray) -> None:
+    """Convolutions are quantised by channel; what gives logits and maps is not quantised."""
+    files = variants.KINDS["int8"].make(learned.path / artifact.GRAPH, calibration_nchw)
+    graph = onnx.load_from_string(files["graph.onnx"]).graph
+
+    ends = {
+        node.op_type for node in graph.node for name in node.output if name in ("logits", "maps")
+    }
+    axes = [
+        attribute.i
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and "weight" in node.input[0]
+        for attribute in node.attribute
+        if attribute.name == "axis"
+    ]
+    assert "DequantizeLinear" not in ends
+    assert axes
+    assert set(axes) == {0}
+
+
+def test_figures_are_those_of_the_variant(learned: Artifact) -> None:
+    """Against float32 on the same films: what is lost, moved, and called otherwise."""
+    labels = [0, 0, 0, 1, 1, 1]
+    reference = predictions([-3, -2, -1, 1, 2, 3], labels)
+    worse = predictions([-3, -2, 1.5, 1, 2, 3], labels)
+
+    found = variants.figures(worse, reference, learned.model)
+    same = variants.figures(reference, reference, learned.model)
+
+    assert found["auroc"] == pytest.approx(8 / 9)
+    assert found["auroc_drop"] == pytest.approx(1 / 9)
+    assert found["called_alike"] == pytest.approx(5 / 6)
+    assert found["largest_difference"] == pytest.approx(0.8176 - 0.2689, abs=1e-3)
+    assert found["metrics"]["specificity"]["value"] == pytest.approx(2 / 3)
+    assert not found["verdict"]["passed"]
+    assert (same["auroc_drop"], same["called_alike"], same["largest_difference"]) == (0, 1, 0)
+
+
+def test_missing_class_proves_nothing(learned: Artifact) -> None:
+    """Where one class has no film the drop is unknown, and the variant does not hold."""
+    lone = predictions([1.0, 2.0], [1, 1])
+
+    found = variants.figures(lone, lone, learned.model)
+
+    assert found["auroc_drop"] is None
+    assert not found["verdict"]["passed"]
+
+
+def test_worst_class_of_three_counts(learned: Artifact) -> None:
+    """Without a threshold the most probable class is called, and the worst one is judged."""
+    card = learned.model.model_copy(
+        update={
+            "labels": ("ant", "bee", "cat"),
+            "threshold": None,
+            "conformal": learned.model.conformal.model_copy(update={"least": (0.0, 0.0, 0.0)}),
+        }
+    )
+    given_nk = np.eye(3)[[0, 0, 1, 1, 2, 0]]
+    found = replace(predictions([0.0] * 6, [0, 0, 1, 1, 2, 2]), probabilities=given_nk)
+
+    measured = variants.figures(found, found, card)
+
+    assert measured["metrics"]["sensitivity"]["value"] == 0.5
+    assert measured["metrics"]["specificity"]["value"] == 0.75
+    assert measured["covered"] == 1
+
+
+def test_race_counts_each_turn(learned: Artifact) -> None:
+    """Every contestant runs in every turn, and takes time."""
+    graph = learned.path / artifact.GRAPH
+    contestants = {name: engine.OnnxEngine(graph) for name in ("one", "other")}
+
+    spent = variants.race(contestants, np.zeros((1, 1, 32, 32), np.float32), 5)
+
+    assert {name: seconds.shape for name, seconds in spent.items()} == {"one": (5,), "other": (5,)}
+    assert all((seconds > 0).all() for seconds in spent.values())
+
+
+def test_variant_that_can_not_run_is_refused(
+    learned: Artifact, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is made: a variant that was not measured is never offered."""
+    monkeypatch.setattr(machine, "instructions", frozenset)
+
+    with pytest.raises(ArtifactError, match=r"variant 'int8' can't be made here: the CPU has none"):
+        variants.add(learned, table, ("int8",))
+
+    assert offered.read(Artifact.load(learned.path)) == ()
+
+
+@pytest.fixture(scope="module")
+def made(
+    ray_cluster: None, learned: Artifact, table: Table, tmp_path_factory: pytest.TempPathFactory
+) -> Artifact:
+    """The bundle with every variant that this machine can make."""
+    path = tmp_path_factory.mktemp("made") / "bundle"
+    shutil.copytree(learned.path, path)
+    return variants.add(Artifact.load(path), table, HERE)
+
+
+@pytest.mark.ray
+def test_bundle_keeps_what_holds(made: Artifact, learned: Artifact) -> None:
+    """The model stays the same one; files are there of those offered, figures of all."""
+    found = offered.read(made)
+
+    assert made.model_digest == learned.model_digest
+    assert [each.name for each in found] == list(HERE)
+    for each in found:
+        assert each.offered == each.validation["verdict"]["passed"]
+        own = {file for file in each.files if file.startswith(variants.FOLDER)}
+        assert own & set(made.manifest.files) == (own if each.offered else set())
+        assert each.speed.ratio > 0
+        assert len(each.golden) == len(made.golden)
+    assert any(each.offered for each in found)
+    assert "## Variants" in (made.path / artifact.README).read_text()
+
+
+@pytest.mark.ray
+def test_making_again_leaves_nothing_over(made: Artifact, table: Table, tmp_path: Path) -> None:
+    """Files of variants that are no longer asked for are gone."""
+    shutil.copytree(made.path, tmp_path / "bundle")
+
+    again = variants.add(Artifact.load(tmp_path / "bundle"), table, ())
+
+    assert offered.read(again) == ()
+    assert not [name for name in again.manifest.files if name.startswith(variants.FOLDER)]
+
+
+@pytest.mark.ray
+def test_variants_are_tested_in_one_opening(
+    made: Artifact, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line in the ledger, figures of each offered variant, and then they may answer."""
+    bundle = Artifact.load(Path(shutil.copytree(made.path, tmp_path / "bundle")))
+    names = [each.name for each in offered.of_model(bundle)]
+    with pytest.raises(ArtifactError, match="must not answer: the bundle has no test evidence"):
+        Predictor(bundle.path, variant=names[0])
+
+    asked: list[Any] = []
+    predict = batch.predict_split
+
+    def counted(bundle: Path, table: Table, *rest: str) -> Predictions:
+        asked.append(rest)
+        return predict(bundle, table, *rest)
+
+    monkeypatch.setattr(batch, "predict_split", counted)
+    evaluate(EvaluateConfig(bundle=bundle.path, table=table.path, report=tmp_path / "r.html"))
+
+    tested = Artifact.load(bundle.path)
+    assert tested.evidence is not None
+    assert list(tested.evidence["variants"]) == sorted(names)
+    assert asked == [("test",), *(("test", name) for name in names)]
+    entries = Ledger(table.path.parent / openings.FILE).entries()
+    assert [each["model"] for each in entries].count(tested.model_digest) == 1
+    serving = [
+        name for name, found in tested.evidence["variants"].items() if found["verdict"]["passed"]
+    ]
+    for name in serving:
+        assert Predictor(tested.path, variant=name).variant == name
+    said = gate.check(tested, RULE)
+    assert [line for line in said if "holds" in line] == [
+        f"variant {name} holds" for name in names if name in serving
+    ]
