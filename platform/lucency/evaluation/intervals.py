@@ -40,7 +40,7 @@ def proportion(hits_n: np.ndarray, patients_n: np.ndarray, confidence: float = 0
     hits_k = np.bincount(index, weights=hits_n.astype(float))
     films_k = np.bincount(index).astype(float)
     share = float(hits_k.sum() / n)
-    effective = _effective_size(hits_k, films_k, share)
+    effective = effective_size(hits_k, films_k, share)
     return wilson(share, effective, confidence)
 
 
@@ -54,7 +54,14 @@ def wilson(share: float, n: float, confidence: float = 0.95) -> Interval:
     return Interval(share, max(0.0, lower), min(1.0, upper))
 
 
-def _effective_size(hits_k: np.ndarray, films_k: np.ndarray, share: float) -> float:
+def effective_size(hits_k: np.ndarray, films_k: np.ndarray, share: float) -> float:
+    """
+    Independent films that say as much of a share as these do.
+
+    Args:
+        hits_k: Hits of each patient.
+        films_k: Films of each patient.
+    """
     n = float(films_k.sum())
     patients = films_k.size
     if share in (0.0, 1.0) or patients == 1:

@@ -1,0 +1,1 @@
+"""What late labels say of a model in use: sensitivity over time, by version and by site."""
