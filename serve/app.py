@@ -5,19 +5,24 @@ One deployment holds HTTP and model together: between two of them a request woul
 network twice, which costs more than a small network's inference.
 """
 
-from typing import Any
+import secrets
+import weakref
+from pathlib import Path
 
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 
 from lucency.bundle.predictor import Input, Prediction, Predictor
-from lucency.config.serve import ServeConfig
+from lucency.config.serve import Batching, ServeConfig
 from lucency.store.store import Store
 
 from . import ingress
 from .access import Guard
-from .classifier import Classifier
+from .classifier import Classifier, Infer
+from .live import Live, Loading, Looks, Succession, Watcher
+from .recorder import Recorder
+from .rollout import Rollout
 from .telemetry import RayBackend, Telemetry
 
 _HEALTH_TIMEOUT_S = 10.0
@@ -26,42 +31,72 @@ _HEALTH_TIMEOUT_S = 10.0
 @serve.deployment(name="classifier")
 @serve.ingress()
 class Endpoint:
-    """A replica: it loads the bundle behind an alias once and answers until it is replaced."""
+    """A replica: it answers with the bundle behind an alias, wherever that moves."""
 
     def __init__(self, config: ServeConfig) -> None:
         self._config = config
         self._guard = Guard(config.access)  # first: a replica that nobody may call need not load
-        predictor = Predictor(
-            Store(config.store).path(config.alias),
-            threads=config.threads,
-            max_pixels=config.max_pixels,
-        )
-        self._classifier = Classifier(
-            predictor,
-            Telemetry(RayBackend(), predictor.artifact.version),
-            threads=config.threads,
-            drift_window=config.drift_window,
-        )
-        batched: Any = self._infer  # the decorator's setters have no types
-        batched.set_max_batch_size(config.batching.max_batch_size)
-        batched.set_batch_wait_timeout_s(config.batching.wait_s)
-        self._classifier.infer = batched
+        store = Store(config.store)
+        predictor = self._predictor(store.path(config.alias))
+        self._telemetry = Telemetry(RayBackend(), predictor.artifact.version)
+        self._live = Live(self._classifier(predictor, self._telemetry))
+        loading = Loading(store, self._load, predictor.card.labels)
+        told: list[Looks] = [Succession(self._live, loading, config.alias)]
+        if config.rollout is not None:
+            replica = secrets.token_hex(8)
+            told.append(Rollout(self._live, store, loading, config.rollout, replica))
+        self._watcher = Watcher(store, told, every_s=config.watch_s)
+        self._watcher.start()
+        self._recorder = Recorder(self._live, config.logs)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return ingress.create(
-            self._classifier,
+            self._live,
             max_body_bytes=self._config.max_body_bytes,
+            max_batch_films=self._config.max_batch_films,
             guard=self._guard,
             hsts_s=self._config.access.hsts_s,
+            recorder=self._recorder,
         )
 
     async def check_health(self) -> None:
         """Ray calls this; raising three times has the replica replaced."""
-        await self._classifier.check(_HEALTH_TIMEOUT_S)
+        await self._live.check(_HEALTH_TIMEOUT_S)
 
-    @serve.batch
-    async def _infer(self, inputs: list[Input]) -> list[Prediction]:
-        return await self._classifier.run(inputs)
+    def _load(self, path: Path) -> Classifier:
+        predictor = self._predictor(path)
+        return self._classifier(predictor, self._telemetry.of(predictor.artifact.version))
+
+    def _predictor(self, path: Path) -> Predictor:
+        config = self._config
+        return Predictor(
+            path, threads=config.threads, max_pixels=config.max_pixels, variant=config.variant
+        )
+
+    def _classifier(self, predictor: Predictor, telemetry: Telemetry) -> Classifier:
+        config = self._config
+        classifier = Classifier(
+            predictor, telemetry, threads=config.threads, drift_window=config.drift_window
+        )
+        classifier.infer = _batched(classifier, config.batching)
+        return classifier
+
+
+def _batched(classifier: Classifier, batching: Batching) -> Infer:
+    """
+    A queue of the classifier's own: films of two models never share a run of a graph.
+
+    Ray keeps a queue's task for ever, so it must not keep the model: who waits for an answer does.
+    """
+    run = weakref.WeakMethod(classifier.run)
+
+    @serve.batch(max_batch_size=batching.max_batch_size, batch_wait_timeout_s=batching.wait_s)
+    async def infer(inputs: list[Input]) -> list[Prediction]:
+        alive = run()
+        assert alive is not None, "whoever asked holds the classifier"
+        return await alive(inputs)
+
+    return infer
 
 
 def build(config: ServeConfig) -> serve.Application:

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lucency.bundle.predictor import Input, Prediction, Predictor
-from lucency.drift.reference import Window
+from lucency.drift.window import Window
 from lucency.errors import ImageError
 
-from .telemetry import Telemetry
+from .telemetry import OTHER, Telemetry
 
 # Films between two looks at the drift window: an index over hundreds moves slowly.
 _DRIFT_EVERY = 10
@@ -20,11 +20,18 @@ Infer = Callable[[Input], Awaitable[Prediction]]
 
 @dataclass(frozen=True)
 class Timed:
-    """A prediction and where its time went, seconds; ``infer`` contains waiting for a batch."""
+    """
+    A prediction, who gave it, and where its time went, in seconds.
+
+    Attributes:
+        infer_s: With waiting for a batch.
+        classifier: Whose answer it is; another may be in force by now.
+    """
 
     prediction: Prediction
     decode_s: float
     infer_s: float
+    classifier: "Classifier"
 
 
 class Classifier:
@@ -44,8 +51,15 @@ class Classifier:
         self.infer: Infer = self._alone
         self._decoding = ThreadPoolExecutor(threads, "decode")
         self._inferring = ThreadPoolExecutor(1, "infer")
-        self._window = Window(predictor.artifact.drift, drift_window)
+        self._drift_window = drift_window
+        self._windows: dict[tuple[str, str], Window] = {}
         self._answered = 0
+
+    @property
+    def drifting(self) -> bool:
+        """Whether a drift test of any window is in alarm."""
+        states = [window.state() for window in list(self._windows.values())]
+        return any(level >= 1 for state in states for level in state.levels.values())
 
     async def classify(self, data: bytes) -> Timed:
         """
@@ -60,6 +74,10 @@ class Classifier:
         except ImageError as cause:
             self.telemetry.refusal(cause.reason)
             raise
+        return await self.answer(film)
+
+    async def answer(self, film: Input) -> Timed:
+        """One film that is decoded already."""
         began = time.perf_counter()
         prediction = await self.infer(film)
         infer_s = time.perf_counter() - began
@@ -67,7 +85,7 @@ class Classifier:
         self.telemetry.stage("infer", infer_s)
         self.telemetry.prediction(prediction.decision)
         self._watch(prediction)
-        return Timed(prediction, film.decode_s, infer_s)
+        return Timed(prediction, film.decode_s, infer_s, self)
 
     async def run(self, inputs: list[Input]) -> list[Prediction]:
         """A batch through the graph, off the event loop."""
@@ -95,8 +113,18 @@ class Classifier:
     async def _alone(self, film: Input) -> Prediction:
         return (await self.run([film]))[0]
 
-    def _watch(self, prediction: Prediction) -> None:
-        self._window.add(prediction.features)
+    def _watch(self, prediction: Prediction, site: str = OTHER, view: str = OTHER) -> None:
+        self.telemetry.score(prediction.probability, prediction.reason)
+        for kind in prediction.warnings:
+            self.telemetry.warning(kind)
+        # A handful at most: names that are not on the lists are one.
+        group = self.telemetry.group(site, view)
+        if group not in self._windows:
+            self._windows[group] = Window(self.predictor.artifact.drift, self._drift_window)
+        window = self._windows[group]
+        alarms = window.add(prediction.features)
+        for feature in alarms:
+            self.telemetry.drift_alarm(feature, *group)
         self._answered += 1  # not the window's films: their number stands still once it is full
-        if self._answered % _DRIFT_EVERY == 0:
-            self.telemetry.drift(self._window.indices(), self._window.films)
+        if alarms or self._answered % _DRIFT_EVERY == 0:
+            self.telemetry.drift(window.state(), *group)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from starlette.types import Scope
 
+from . import docs
+
 Headers = list[tuple[bytes, bytes]]
 
 _ALWAYS: Headers = [
@@ -14,13 +16,7 @@ _ALWAYS: Headers = [
 ]
 # An answer is data: a browser that shows one loads and runs nothing.
 _NOTHING = b"default-src 'none'; frame-ancestors 'none'"
-# FastAPI's pages of documentation: a script in the page and one, with its style, from a CDN.
-_DOCUMENTATION = (
-    b"default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; "
-    b"style-src 'unsafe-inline' https://cdn.jsdelivr.net; connect-src 'self'; "
-    b"img-src 'self' data: https://fastapi.tiangolo.com; frame-ancestors 'none'"
-)
-_POLICIES: Mapping[str, bytes] = {"/docs": _DOCUMENTATION}
+_POLICIES: Mapping[str, bytes] = {docs.PATH: docs.POLICY.encode()}
 
 
 def of(scope: Scope, path: str, *, hsts_s: int) -> Headers:

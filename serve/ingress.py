@@ -1,122 +1,159 @@
-"""The HTTP surface: routes, and reading a film from a request."""
+"""The HTTP surface: routes of films and of what answers them."""
 
+import asyncio
 import time
-import uuid
-from typing import Any
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import FastAPI, Request, Response
-from starlette.datastructures import UploadFile
+from fastapi import FastAPI, Query, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lucency.bundle.artifact import Artifact
+from lucency.errors import ImageError
 
-from . import headers, problems
+from . import answers, bodies, docs, headers, labels, openinference, problems
 from .access import Guard, Guarded
 from .bodies import Limited
-from .classifier import Classifier
-from .problems import BadForm, NoMap
+from .classifier import Classifier, Timed
+from .live import Live
+from .problems import NoMap, NoMetrics
+from .recorder import Recorder
 from .roles import path_of
-from .schemas import Answer, Described, Health, ModelName
+from .schemas import Answer, Described, Health, Models, Result, Results
 
-_FIELD = "image"
-_DESCRIPTION = (
-    "Sends back the calibrated probability that a film shows the positive label. "
-    "Not a medical device; for research use."
-)
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "image/jpeg": {"schema": {"type": "string", "format": "binary"}},
-            "image/png": {"schema": {"type": "string", "format": "binary"}},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [_FIELD],
-                    "properties": {_FIELD: {"type": "string", "format": "binary"}},
-                }
-            },
-        },
-    }
-}
+MAX_BATCH_FILMS = 16
 
 
 def create(
-    classifier: Classifier, *, max_body_bytes: int, guard: Guard | None = None, hsts_s: int = 0
+    classifier: Classifier | Live,
+    *,
+    max_body_bytes: int,
+    max_batch_films: int = MAX_BATCH_FILMS,
+    guard: Guard | None = None,
+    hsts_s: int = 0,
+    recorder: Recorder | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> FastAPI:
     """
-    The application over a classifier; it knows nothing of Ray.
+    The application over the model in force; it knows nothing of Ray.
 
     Args:
+        max_batch_films: In one request; their bytes together keep to ``max_body_bytes``.
         guard: None asks nobody who he is: for a caller in this process, never for a listener.
         hsts_s: Seconds for which browsers that came over https shall insist on it.
+        recorder: Writes answers down and takes late labels; None does neither.
+        registry: What ``/metrics`` shows; None where another process shows it.
     """
-    artifact = classifier.predictor.artifact
-    name = ModelName(name=artifact.manifest.name, version=artifact.version)
-    app = FastAPI(title="Lucency", description=_DESCRIPTION, version="1")
+    classifier = Live.over(classifier)
+    recorder = recorder or Recorder(classifier)
+    app = FastAPI(
+        title="Lucency", description=docs.DESCRIPTION, version="1", docs_url=None, redoc_url=None
+    )
     problems.install(app)
     app.add_middleware(Limited, max_body_bytes=max_body_bytes)
     if guard is not None:
         app.add_middleware(Guarded, guard=guard)
     # The outer one: it sees refusals too.
     app.add_middleware(_Observed, classifier=classifier, hsts_s=hsts_s)
+    _add_films(app, classifier, recorder, max_batch_films)
+    _add_models(app, classifier)
+    if recorder.takes_labels:
+        app.include_router(labels.router(recorder, classifier.predictor.artifact.model.labels))
+    app.include_router(openinference.router(classifier, recorder, max_films=max_batch_films))
+    _add_operation(app, registry)
+    docs.install(app, classifier.predictor.artifact, guarded=guard is not None)
+    return app
 
-    @app.post("/v1/predict", responses=problems.RESPONSES, openapi_extra=_BODY)
-    async def predict(request: Request) -> Answer:
-        """Probability and decision for one JPEG or PNG film, raw or as the field ``image``."""
+
+def _add_films(app: FastAPI, classifier: Live, recorder: Recorder, most: int) -> None:
+    # Written out by pydantic itself: FastAPI would check the answer and copy it once more.
+    @app.post(
+        "/v1/predict",
+        response_model=Answer,
+        responses=problems.RESPONSES,
+        openapi_extra=docs.ONE_FILM,
+    )
+    async def predict(
+        request: Request,
+        explain: Annotated[bool, Query(description="with the heat map, map_png")] = False,
+    ) -> Response:
+        """Probability and decision for one JPEG, PNG or DICOM film, raw or as field ``image``."""
         began = time.perf_counter()
-        timed = await classifier.classify(await read_film(request))
-        found = timed.prediction
-        return Answer(
-            id=str(uuid.uuid4()),
-            model=name,
-            label=found.label,
-            probability=found.probability,
-            probabilities=dict(zip(artifact.model.labels, found.probabilities, strict=True)),
-            threshold=artifact.model.threshold,
-            decision=found.decision,
-            reason=found.reason,
-            labels=found.labels,
-            timings_ms={
-                "decode": round(timed.decode_s * 1e3, 3),
-                "infer": round(timed.infer_s * 1e3, 3),
-                "total": round((time.perf_counter() - began) * 1e3, 3),
-            },
-        )
+        data = await bodies.read_film(request)
+        if explain:
+            _refuse_without_map(classifier.champion)
+        identity, timed = await recorder.classify(request.scope, data)
+        answer = answers.body(identity, timed, began)
+        if explain:
+            picture = await _overlay(data, timed)
+            answer = answers.with_map(answer, picture)
+        return _json(answer.model_dump_json())
+
+    @app.post(
+        "/v1/predict:batch",
+        response_model=Results,
+        responses=problems.RESPONSES,
+        openapi_extra=docs.SEVERAL_FILMS,
+    )
+    async def predict_batch(request: Request) -> Response:
+        """Several films as parts ``image`` of one form: to each its answer or its problem."""
+        began = time.perf_counter()
+        films = await bodies.read_films(request, most=most)
+
+        async def one(index: int, data: bytes) -> Result:
+            try:
+                identity, timed = await recorder.classify(request.scope, data)
+            except ImageError as refusal:
+                return Result(index=index, problem=problems.of(refusal))
+            answer = answers.body(identity, timed, began)
+            return Result(index=index, answer=answer)
+
+        # All at once: they share runs of the graph, with one another and with other requests.
+        found = await asyncio.gather(*(one(index, data) for index, data in enumerate(films)))
+        return _json(Results(results=tuple(found)).model_dump_json())
 
     @app.post(
         "/v1/explain",
         response_class=Response,
         responses={200: {"content": {"image/png": {}}}, **problems.NO_MAP, **problems.RESPONSES},
-        openapi_extra=_BODY,
+        openapi_extra=docs.ONE_FILM,
     )
     async def explain(request: Request) -> Response:
         """The film with the class-activation map over it, PNG."""
         # Read first: a client that is still sending would see a reset instead of the reason.
-        data = await read_film(request)
-        if not classifier.predictor.explains:
-            raise NoMap(
-                f"model {name.name!r} has no class-activation map: its head is not a pooled one"
-            )
-        found = (await classifier.classify(data)).prediction
-        picture = await classifier.overlay(data, found)
+        data = await bodies.read_film(request)
+        _refuse_without_map(classifier.champion)
+        identity, timed = await recorder.classify(request.scope, data)
+        found = timed.prediction
+        picture = await _overlay(data, timed)
         return Response(
             picture,
             media_type="image/png",
             headers={
+                "Lucency-Prediction": identity,
                 "Lucency-Probability": f"{found.probability:.6f}",
                 # Class names may have letters that a header can't: percent-encoded UTF-8.
                 "Lucency-Decision": quote(found.decision),
-                "Lucency-Model": name.version,
+                "Lucency-Model": timed.classifier.predictor.artifact.version,
             },
         )
+
+
+def _add_models(app: FastAPI, classifier: Live) -> None:
+    @app.get("/v1/models")
+    async def models() -> Models:
+        """The models that this replica answers with."""
+        return Models(models=tuple(map(answers.model_name, classifier.artifacts)))
 
     @app.get("/v1/model")
     async def model() -> Described:
         """The model in force and what it was proven on."""
-        return _described(artifact, name, explains=classifier.predictor.explains)
+        champion = classifier.predictor  # once: it may be another at the next look
+        return _described(champion.artifact, explains=champion.explains)
 
+
+def _add_operation(app: FastAPI, registry: CollectorRegistry | None) -> None:
     @app.get("/healthz")
     async def healthz() -> Health:
         """The process lives."""
@@ -127,32 +164,42 @@ def create(
         """The model is loaded and its golden films gave the promised logits."""
         return Health(status="ready")
 
-    return app
-
-
-async def read_film(request: Request) -> bytes:
-    """
-    The film's bytes from a raw body or from the multipart field ``image``.
-
-    Raises:
-        BodyTooLarge: over the limit, declared or counted.
-        BadForm: a form without a file in that field.
-    """
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        return await request.body()
-    async with request.form(max_files=1, max_fields=8) as form:
-        part = form.get(_FIELD)
-        if not isinstance(part, UploadFile):
-            raise BadForm(
-                f"the form has fields {sorted(form)}; expected one file in field {_FIELD!r}"
+    @app.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}, **problems.NO_MAP},
+    )
+    async def metrics() -> Response:
+        """This process's numbers for Prometheus; inside Ray each node has them for all of its."""
+        if registry is None:
+            raise NoMetrics(
+                "inside Ray every node exports the numbers of all its replicas: scrape the port "
+                "of `ray start --metrics-export-port`, or let Prometheus find the nodes by the "
+                "head's prom_metrics_service_discovery.json"
             )
-        return await part.read()
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _described(artifact: Artifact, name: ModelName, *, explains: bool) -> Described:
+async def _overlay(data: bytes, timed: Timed) -> bytes:
+    """The heat map of the model that answered, whichever is in force by now."""
+    _refuse_without_map(timed.classifier)
+    return await timed.classifier.overlay(data, timed.prediction)
+
+
+def _refuse_without_map(classifier: Classifier) -> None:
+    if not classifier.predictor.explains:
+        name = classifier.predictor.artifact.manifest.name
+        raise NoMap(f"model {name!r} has no class-activation map: its head is not a pooled one")
+
+
+def _json(text: str) -> Response:
+    return Response(text, media_type="application/json")
+
+
+def _described(artifact: Artifact, *, explains: bool) -> Described:
     evidence = artifact.evidence
     return Described(
-        model=name,
+        model=answers.model_name(artifact),
         labels=artifact.model.labels,
         input_size=artifact.model.preprocess.size,
         explains=explains,
@@ -168,9 +215,9 @@ def _described(artifact: Artifact, name: ModelName, *, explains: bool) -> Descri
 class _Observed:
     """Times every request of a known route and sets the headers that every answer carries."""
 
-    def __init__(self, app: ASGIApp, classifier: Classifier, hsts_s: int) -> None:
+    def __init__(self, app: ASGIApp, classifier: Live, hsts_s: int) -> None:
         self._app = app
-        self._telemetry = classifier.telemetry
+        self._live = classifier
         self._hsts_s = hsts_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -179,6 +226,8 @@ class _Observed:
             return
         began = time.perf_counter()
         status = 500
+        telemetry = self._live.telemetry  # of the model in force now: what rises there falls there
+        telemetry.in_flight(1)
 
         async def marked(message: Message) -> None:
             nonlocal status
@@ -193,4 +242,5 @@ class _Observed:
         finally:
             # The route's template, not the path: a scanner must not make new series.
             route = getattr(scope.get("route"), "path", "other")
-            self._telemetry.request(route, status, time.perf_counter() - began)
+            telemetry.in_flight(-1)
+            telemetry.request(route, status, time.perf_counter() - began)

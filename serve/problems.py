@@ -9,16 +9,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from lucency.errors import ImageError, LucencyError, ServiceError
 
+from .roles import path_of
 from .schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
 # The schema in place: FastAPI would put a ``model`` under application/json.
 _RESPONSE = {"content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
 RESPONSES: dict[int | str, dict[str, Any]] = dict.fromkeys(
-    (400, 401, 403, 413, 415, 422, 429), _RESPONSE
+    (400, 401, 403, 413, 415, 422, 429, 503), _RESPONSE
 )
 NO_MAP: dict[int | str, dict[str, Any]] = {404: _RESPONSE}
 _IMAGE_STATUS = {
@@ -36,12 +38,28 @@ class BodyTooLarge(ServiceError):
     """The request's body passed the limit while it was read."""
 
 
-class BadForm(ServiceError):
-    """The multipart form has no file in its field ``image``."""
+class BadRequest(ServiceError):
+    """What was asked can't be understood."""
+
+
+class BadForm(BadRequest):
+    """The multipart form has no file in its field ``image``, or too many."""
+
+
+class UnknownModel(ServiceError):
+    """There is no model of that name and version here."""
+
+
+class NoMetrics(ServiceError):
+    """This replica's numbers are to be had elsewhere."""
 
 
 class NoMap(ServiceError):
     """The network in force gives no class-activation map."""
+
+
+class UnknownLabel(ServiceError):
+    """A late label is none of the labels of the model in force."""
 
 
 class Refused(ServiceError):
@@ -77,14 +95,23 @@ class KeysUnreachable(Refused):
     """Tokens can't be checked, because their issuer's keys can't be had."""
 
 
+class NotLogged(Refused):
+    """The log can't be written, and nothing may be answered unlogged."""
+
+
 _STATUS = {
     BodyTooLarge: 413,
+    BadRequest: 400,
     BadForm: 400,
+    UnknownModel: 404,
+    NoMetrics: 404,
     NoMap: 404,
     Unauthenticated: 401,
     Forbidden: 403,
     TooOften: 429,
     KeysUnreachable: 503,
+    NotLogged: 503,
+    UnknownLabel: 422,
 }
 _log = logging.getLogger(__name__)
 
@@ -98,10 +125,31 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def answer(status: int, detail: str, kind: str = "about:blank") -> JSONResponse:
+class _Details(JSONResponse):
+    """Problem details; on the paths of the Open Inference Protocol with its ``error`` as well."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.model_dump(), problem.status)
+        self._problem = problem
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if path_of(scope).startswith("/v2"):
+            # Its clients read this member alone.
+            self.body = self.render({**self._problem.model_dump(), "error": self._problem.detail})
+            self.headers["content-length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+
+def details(status: int, detail: str, kind: str = "about:blank") -> Problem:
     """Problem details with the status's own title."""
-    problem = Problem(type=kind, title=http.HTTPStatus(status).phrase, status=status, detail=detail)
-    return JSONResponse(problem.model_dump(), status, media_type=MEDIA_TYPE)
+    return Problem(type=kind, title=http.HTTPStatus(status).phrase, status=status, detail=detail)
+
+
+def answer(status: int, detail: str, kind: str = "about:blank") -> JSONResponse:
+    """The answer that tells of a problem."""
+    return _Details(details(status, detail, kind))
 
 
 def refusal(error: Refused) -> JSONResponse:
@@ -119,9 +167,17 @@ def status_of(error: Exception) -> int:
 
 
 async def _expected(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, Refused):  # its reason is meant for the caller, whatever the status
+        return refusal(error)
+    assert isinstance(error, LucencyError)
+    return _Details(of(error))
+
+
+def of(error: LucencyError) -> Problem:
+    """What is said of an error that Lucency raises on purpose; of our own faults nothing."""
     kind = f"urn:lucency:{error.reason}" if isinstance(error, ImageError) else "about:blank"
     status = status_of(error)
-    return answer(status, str(error) if status < 500 else "internal error", kind)
+    return details(status, str(error) if status < 500 else "internal error", kind)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

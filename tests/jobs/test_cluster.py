@@ -159,7 +159,7 @@ def test_submitted_pipeline_serves_and_is_seen_by_prometheus(head: Cluster, tmp_
         drifting = _query(prometheus, "max by (feature) (ray_lucency_drift_stability_index)")
     assert films_a_run > 1.2, "sixteen clients at once never shared a batch"
     assert {series["metric"]["feature"] for series in drifting} == {
-        "probability", "brightness", "contrast", "sharpness",
+        "probability", "brightness", "contrast", "sharpness", "thumbnail",
     }  # fmt: skip
 
 

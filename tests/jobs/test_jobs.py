@@ -96,7 +96,7 @@ def test_weak_model_is_stopped_at_the_gate(tmp_path: Path) -> None:
     assert last["ok"] is False
     assert "under the floor 0.85" in last["error"]
     assert last["metrics"]["sensitivity"]["lower"] < 0.85
-    assert not (tmp_path / "store" / "aliases.json").exists()
+    assert not (tmp_path / "store" / "history.jsonl").exists()
 
 
 @pytest.mark.ray

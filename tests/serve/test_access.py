@@ -105,7 +105,7 @@ def test_two_credentials_are_none(guarded: TestClient, predicting: str) -> None:
         (["predict"], "/v1/labels", 403),
         (["label"], "/v1/labels", 404),
         (["predict", "label"], "/metrics", 403),
-        (["operate"], "/metrics", 404),
+        (["operate"], "/metrics", 405),
         (["label"], "/v1/nothing", 404),
     ],
 )

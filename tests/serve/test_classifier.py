@@ -13,7 +13,7 @@ from lucency.bundle import artifact
 from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Input, Prediction, Predictor
 from lucency.datasets.phantom import Phantom
-from lucency.drift.reference import FEATURES
+from lucency.drift.reference import STREAMS
 from lucency.errors import ArtifactError, ImageError
 from serve.classifier import Classifier
 from serve.telemetry import PlainBackend, Telemetry
@@ -27,7 +27,8 @@ async def classify(classifier: Classifier, film: bytes, times: int) -> None:
 
 def drift(registry: CollectorRegistry, version: str, feature: str) -> float | None:
     """The index of one feature as Prometheus sees it."""
-    labels = {"model_version": version, "feature": feature}
+    labels = {"model_version": version, "feature": feature, "stream": STREAMS[feature]}
+    labels |= {"site": "other", "view": "other"}
     return registry.get_sample_value("lucency_drift_stability_index", labels)
 
 
@@ -111,13 +112,13 @@ def test_drift_appears_after_a_hundred_films(
 ) -> None:
     """The gauges of all features are there from the hundredth film on, and not before."""
     asyncio.run(classify(classifier, film, 99))
-    before = [drift(registry, bundle.version, feature) for feature in FEATURES]
+    before = [drift(registry, bundle.version, feature) for feature in STREAMS]
 
     asyncio.run(classify(classifier, film, 1))
 
-    assert before == [None] * len(FEATURES)
+    assert before == [None] * len(STREAMS)
     # One film a hundred times is as far from the reference as can be.
-    assert all((drift(registry, bundle.version, feature) or 0) > 1 for feature in FEATURES)
+    assert all((drift(registry, bundle.version, feature) or 0) > 1 for feature in STREAMS)
 
 
 def test_drift_is_watched_after_the_window_is_full(

@@ -4,11 +4,13 @@ import asyncio
 import io
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from fastapi.openapi.models import OpenAPI
 from fastapi.testclient import TestClient
@@ -16,16 +18,21 @@ from PIL import Image
 from prometheus_client import CollectorRegistry
 from starlette.types import Message
 
+from lucency import images
 from lucency.bundle import artifact, export
 from lucency.bundle.artifact import Artifact
-from lucency.bundle.predictor import Predictor
+from lucency.bundle.predictor import Input, Prediction, Predictor
 from lucency.config.train import Recipe
 from lucency.evaluation.conformal import Conformal
 from lucency.models.base import architectures
 from serve import ingress
 from serve.classifier import Classifier
+from serve.schemas import Answer, Results
 from serve.telemetry import PlainBackend, Telemetry
+from tests import hostile_dicom
 
+VERSIONS = ("", "/versions/{version}")
+TAILS = ("", "/ready", "/infer")
 CLASSES = ("bee", "кот", "猫\nor not")
 
 
@@ -183,6 +190,149 @@ def test_bundle_without_maps_has_nothing_to_explain(
     assert described["explains"] is False
 
 
+def test_map_comes_with_the_answer(client: TestClient, film: bytes) -> None:
+    """With explain=true the answer holds the picture of /v1/explain, else none."""
+    plain = Answer.model_validate_json(client.post("/v1/predict", content=film).content)
+    mapped = Answer.model_validate_json(
+        client.post("/v1/predict", params={"explain": "true"}, content=film).content
+    )
+
+    assert plain.picture is None
+    assert mapped.picture == client.post("/v1/explain", content=film).content
+    assert mapped.probability == plain.probability
+
+
+def test_dicom_is_answered_and_explained(client: TestClient, predictor: Predictor) -> None:
+    """A DICOM film goes every way that a JPEG goes; its picture has the film's own size."""
+    data = hostile_dicom.encode(hostile_dicom.film())
+
+    answered = client.post("/v1/predict", content=data).json()
+    explained = client.post("/v1/explain", content=data)
+
+    assert answered["probability"] == predictor.predict_bytes(data).probability
+    assert "too_small" not in answered["warnings"]
+    with Image.open(io.BytesIO(explained.content)) as opened:
+        assert opened.size == (hostile_dicom.WIDTH, hostile_dicom.HEIGHT)
+
+
+def test_warnings_come_with_the_answer(client: TestClient) -> None:
+    """A film that shows nothing is answered, and said to be blank."""
+    blank = images.encode_png(np.full((40, 40), 90, np.uint8))
+
+    response = client.post("/v1/predict", content=blank)
+
+    assert (response.status_code, response.json()["warnings"]) == (200, ["blank"])
+
+
+def parts(*films: bytes) -> list[tuple[str, tuple[str, bytes]]]:
+    """Films as the parts of a form."""
+    return [("image", (f"{number}.jpeg", film)) for number, film in enumerate(films)]
+
+
+def test_batch_has_an_answer_or_a_problem_for_each(
+    client: TestClient, predictor: Predictor, film: bytes
+) -> None:
+    """One film that can't be used costs the others nothing; the order is that of the parts."""
+    other = images.encode_png(np.arange(40 * 40, dtype=np.uint8).reshape(40, 40))
+
+    response = client.post("/v1/predict:batch", files=parts(film, b"text", other))
+
+    first, second, third = Results.model_validate_json(response.content).results
+    assert (first.index, second.index, third.index) == (0, 1, 2)
+    assert first.answer is not None
+    assert third.answer is not None
+    assert first.answer.probability == predictor.predict_bytes(film).probability
+    assert third.answer.probability == predictor.predict_bytes(other).probability
+    assert second.answer is None
+    assert second.problem is not None
+    assert (second.problem.status, second.problem.type) == (415, "urn:lucency:unsupported_type")
+
+
+def test_films_of_a_batch_share_runs(classifier: Classifier, film: bytes) -> None:
+    """All films of a request wait at once, so that whoever batches can take them together."""
+    waiting, most = 0, 0
+
+    async def patient(prepared: Input) -> Prediction:
+        nonlocal waiting, most
+        waiting += 1
+        most = max(most, waiting)
+        while most < 4:
+            await asyncio.sleep(0.001)
+        waiting -= 1
+        return (await classifier.run([prepared]))[0]
+
+    classifier.infer = patient
+    with TestClient(ingress.create(classifier, max_body_bytes=200_000)) as client:
+        response = client.post("/v1/predict:batch", files=parts(*[film] * 4))
+
+    assert response.status_code == 200
+    assert most == 4
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "said"),
+    [
+        ({"files": parts(*[b"x"] * 3)}, 400, "Too many files"),
+        ({"files": {"other": b"Doe^Jane"}}, 400, "no file in field 'image'"),
+        ({"data": {"Doe^Jane": "Doe^Jane"}, "files": {"Doe^Jane": b""}}, 400, "no file"),
+        ({"content": b"\xff\xd8\xff"}, 400, "multipart/form-data"),
+        ({"files": parts(bytes(6000), bytes(6000))}, 413, "limit is 10000"),
+    ],
+)
+def test_batch_has_limits(
+    classifier: Classifier, sent: dict[str, Any], status: int, said: str
+) -> None:
+    """Films and bytes of one request are bounded, and refusals repeat nothing of a form."""
+    app = ingress.create(classifier, max_body_bytes=10_000, max_batch_films=2)
+
+    with TestClient(app) as client:
+        response = client.post("/v1/predict:batch", **sent)
+
+    assert response.status_code == status
+    assert said in response.json()["detail"]
+    assert "Doe" not in response.text
+
+
+def test_form_does_not_touch_a_disk(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A film of more than a megabyte, where the library would make a file, stays in memory."""
+
+    def rollover(self: object) -> None:
+        raise AssertionError("a film went to a file")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", rollover)
+    app = ingress.create(classifier, max_body_bytes=4 * 2**20)
+
+    with TestClient(app) as larger:
+        response = larger.post("/v1/predict", files={"image": bytes(3 * 2**20)})
+
+    assert response.status_code == 415
+
+
+def test_models_are_listed(client: TestClient, bundle: Artifact) -> None:
+    """The list has the model in force, by name and version."""
+    assert client.get("/v1/models").json() == {
+        "models": [{"name": "test", "version": bundle.version}]
+    }
+
+
+def test_metrics_are_shown_where_this_process_has_them(
+    classifier: Classifier, registry: CollectorRegistry, film: bytes
+) -> None:
+    """With a registry it is Prometheus' text, without it the words where to look."""
+    with TestClient(ingress.create(classifier, max_body_bytes=200_000, registry=registry)) as own:
+        own.post("/v1/predict", content=film)
+        shown = own.get("/metrics")
+    with TestClient(ingress.create(classifier, max_body_bytes=1024)) as inside_ray:
+        refused = inside_ray.get("/metrics")
+
+    assert shown.headers["content-type"].startswith("text/plain")
+    assert 'lucency_request_seconds_count{model_version="' in shown.text
+    assert refused.status_code == 404
+    assert "--metrics-export-port" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize(("path", "status"), [("/healthz", "ok"), ("/readyz", "ready")])
 def test_probes_answer(client: TestClient, path: str, status: str) -> None:
     """Liveness and readiness are two routes with a body each."""
@@ -200,10 +350,17 @@ def test_openapi_is_valid(client: TestClient) -> None:
     assert document.openapi.startswith("3.1")
     assert set(document.paths or {}) == {
         "/v1/predict",
+        "/v1/predict:batch",
         "/v1/explain",
+        "/v1/models",
         "/v1/model",
         "/healthz",
         "/readyz",
+        "/metrics",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        *(f"/v2/models/{{name}}{version}{tail}" for version in VERSIONS for tail in TAILS),
     }
     for reference in _references(json.loads(text)):
         here = json.loads(text)
@@ -212,7 +369,7 @@ def test_openapi_is_valid(client: TestClient) -> None:
 
 
 def test_openapi_says_the_media_types_that_are_sent(client: TestClient) -> None:
-    """Films go in as JPEG, PNG or form; pictures and problems come back under their own types."""
+    """Films go in as JPEG, PNG, DICOM or form; pictures and problems have their own types."""
     paths = client.get("/openapi.json").json()["paths"]
 
     predict, explain = (paths[path]["post"] for path in ("/v1/predict", "/v1/explain"))
@@ -220,6 +377,7 @@ def test_openapi_says_the_media_types_that_are_sent(client: TestClient) -> None:
     assert list(predict["requestBody"]["content"]) == [
         "image/jpeg",
         "image/png",
+        "application/dicom",
         "multipart/form-data",
     ]
     assert list(explain["responses"]["200"]["content"]) == ["image/png"]

@@ -90,7 +90,7 @@ REFUSED: dict[str, tuple[int, str, dict[str, Any]]] = {
     "svg": (415, "unsupported_type", {"content": b'<svg xmlns="http://www.w3.org/2000/svg"/>'}),
     "zip": (415, "unsupported_type", {"content": zipped()}),
     "pdf": (415, "unsupported_type", {"content": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"}),
-    "dicom": (415, "unsupported_type", {"content": bytes(128) + b"DICM" + bytes(200)}),
+    "empty dicom": (422, "no_pixels", {"content": bytes(128) + b"DICM" + bytes(200)}),
     "random bytes": (415, "unsupported_type", {"content": np.random.default_rng(1).bytes(5000)}),
     "invalid utf-8": (415, "unsupported_type", {"content": b"\xc3\x28\xa0\xa1\xff\xff"}),
     "gif called jpeg": (

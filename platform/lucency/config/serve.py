@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lucency.config.node import Node
 from lucency.images import MAX_PIXELS
+from lucency.rollout.plan import Plan
 
 Role = Literal["predict", "label", "operate"]
 # A number of requests in any window of that length.
@@ -53,16 +54,21 @@ class Service(Node):
     Attributes:
         max_body_bytes: A larger request is refused while it is being read.
         max_pixels: A larger film is refused by its header.
+        max_batch_films: In one request; together they keep to ``max_body_bytes``.
         threads: Inference threads of a replica.
         drift_window: Films whose distance to the reference is shown.
+        variant: Arithmetic that answers: ``auto`` is the fastest that passed on test films and
+            runs on the replica's machine, ``fp32`` the graph itself.
     """
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 20 * 2**20
     max_pixels: Annotated[int, Field(ge=1024)] = MAX_PIXELS
+    max_batch_films: Annotated[int, Field(ge=1, le=256)] = 16
     batching: Batching = Batching()
     scaling: Replicas = Replicas()
     threads: Annotated[int, Field(ge=1)] = 1
     drift_window: Annotated[int, Field(ge=100)] = 500
+    variant: str = "auto"
 
     @model_validator(mode="after")
     def _batch_can_fill(self) -> "Service":
@@ -130,12 +136,72 @@ class Access(Node):
         return self
 
 
-class ServeConfig(Service):
-    """A service, who may call it, and the store whose alias it answers with."""
+class Retention(Node):
+    """
+    Days after which a log is deleted, day by day; null keeps it.
 
-    store: Path
+    Each is recorded in what stays. Six years for what was decided: 45 CFR 164.316(b)(2).
+    """
+
+    audit_days: Annotated[int, Field(ge=1)] | None = 2192
+    predictions_days: Annotated[int, Field(ge=1)] | None = 365
+    labels_days: Annotated[int, Field(ge=1)] | None = 2192
+
+
+class Logs(Node):
+    """
+    What is written down of every answer; no pixels, no file names, no header text.
+
+    Attributes:
+        folder: Shared by all replicas: audit log, prediction log and late labels.
+        required: While the log can't be written films are refused with 503; otherwise they are
+            answered, counted as unlogged, and the alarm is raised.
+        durable: An answer is sent when its line is on the disk, not before.
+        key: File of the secret under which films and names are hashed, else the environment
+            variable LUCENCY_LOG_KEY; else one is made in the folder, where who may write the logs
+            may read it.
+        part_rows: Predictions of one Parquet file, about.
+        part_s: Seconds after which they are written to one, however few.
+        anchor_s: Between two records of how far a journal has come.
+    """
+
+    folder: Path
+    required: bool = True
+    durable: bool = True
+    key: Path | None = None
+    retention: Retention = Retention()
+    part_rows: Annotated[int, Field(ge=1)] = 5000
+    part_s: Annotated[float, Field(gt=0)] = 300
+    anchor_s: Annotated[float, Field(gt=0)] = 600
+
+    @model_validator(mode="after")
+    def _required_is_durable(self) -> "Logs":
+        if self.required and not self.durable:
+            raise ValueError(
+                "required is true and durable false: an answer would be out before its line is "
+                "known to be written; set both, or required: false"
+            )
+        return self
+
+
+class ServeConfig(Service):
+    """
+    A service, who may call it, and the store whose alias it answers with.
+
+    Attributes:
+        store: A folder, or the URI of one in a bucket.
+        alias: Who answers; where it moves, replicas follow without a restart.
+        watch_s: Between two looks at the store, on average.
+        rollout: How a challenger is tried; left out (null), it waits until somebody promotes it.
+        logs: Left out (null), nothing is written down and late labels have nowhere to go.
+    """
+
+    store: str | Path
     alias: str = "champion"
+    watch_s: Annotated[float, Field(gt=0)] = 5
+    rollout: Plan | None = None
     access: Access = Access()
+    logs: Logs | None = None
 
 
 def is_loopback(host: str | None) -> bool:

@@ -1,51 +1,79 @@
 """
-Versions and aliases in a folder, on a disk or a shared file system.
+Versions and aliases on a disk, a shared file system or in a bucket.
 
-``versions/<version>/`` are bundles, never changed once there; ``aliases.json`` says which one
-is ``champion`` and which was ``previous``; ``history.jsonl`` who moved what and why. A replica
-reads two small files and a bundle: it needs no registry server to answer.
+``versions/<version>/`` are bundles, never changed once there. ``history.jsonl`` (in a bucket a
+folder of numbered lines) says who moved what and why, and each line holds the aliases after it:
+those of the last line are in force. So a move is one line, which is there or is not: a crash
+leaves the state before it or the one after, and no second file can disagree.
+
+| alias | names |
+| --- | --- |
+| champion | what answers |
+| challenger | what has passed the gate and is being tried beside it |
+| previous | what answered before; a rollback changes it with the champion |
 """
 
-import fcntl
-import json
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lucency import environment, files
+from lucency import environment
 from lucency.bundle.artifact import Artifact
 from lucency.errors import StoreError
-from lucency.ledger import Ledger
+from lucency.ledger import Entries
+from lucency.store.place import Folder, Place
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 PREVIOUS = "previous"
 
 
-class Store:
-    """A model store rooted at a folder, which is made on the first write."""
+@dataclass(frozen=True)
+class State:
+    """
+    What is in force, as one look found it; whoever moves an alias says which he saw.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._aliases = root / "aliases.json"
-        self._history = Ledger(root / "history.jsonl")
+    Attributes:
+        aliases: Alias -> version.
+        rollout: How far the challenger has come; None while it has not begun.
+    """
+
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    rollout: Mapping[str, Any] | None = None
+
+
+class Store:
+    """
+    A model store at a folder or a URI, which is made on the first write.
+
+    Every method that changes it takes ``expected``, the state that its caller has seen. Where
+    that is no longer in force nothing is changed, and the error says what was: of two that
+    promote at once exactly one wins. Left out, the state at the call is expected.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.name = str(root)
+        self.place: Place = _place(root)
+
+    def state(self) -> State:
+        """Aliases and rollout, of one moment."""
+        last = self.place.last()
+        return State() if last is None else _state(last)
 
     def aliases(self) -> dict[str, str]:
         """Alias -> version."""
-        if not self._aliases.is_file():
-            return {}
-        found: dict[str, str] = json.loads(self._aliases.read_text())
-        return found
+        return dict(self.state().aliases)
 
-    def history(self) -> list[dict[str, Any]]:
-        """Every move of an alias, oldest first."""
-        return self._history.entries()
+    def history(self) -> Entries:
+        """Every move, oldest first."""
+        return self.place.entries()
 
     def path(self, alias: str = CHAMPION) -> Path:
         """
-        The bundle that an alias names.
+        The bundle that an alias names, on this machine.
 
         Raises:
             StoreError: no such alias, or its bundle is gone.
@@ -53,90 +81,162 @@ class Store:
         aliases = self.aliases()
         if alias not in aliases:
             raise StoreError(
-                f"store {str(self.root)!r} has no alias {alias!r}, it has {sorted(aliases)}: "
+                f"store {self.name!r} has no alias {alias!r}, it has {sorted(aliases)}: "
                 "promote a bundle with python jobs/promote.py"
             )
-        bundle = self.root / "versions" / aliases[alias]
-        if not bundle.is_dir():
-            raise StoreError(f"alias {alias!r} names {aliases[alias]!r}, which {bundle} lacks")
-        return bundle
+        return self.place.get(aliases[alias])
 
-    def promote(self, artifact: Artifact, reason: str) -> str:
+    def promote(
+        self,
+        artifact: Artifact,
+        reason: str,
+        *,
+        challenger: bool = False,
+        expected: State | None = None,
+        **figures: Any,
+    ) -> str:
         """
         Make a bundle the champion; the champion before it becomes the previous one.
 
         Only the gate calls this. Promoting the champion again changes nothing.
 
+        Args:
+            challenger: Put it beside the champion instead.
+            figures: Kept in the history beside the reason.
+
         Raises:
             ArtifactError: the copy is damaged.
-            StoreError: the bundle was sealed anew since it was judged.
+            StoreError: someone else moved an alias, the bundle was sealed anew since it was
+                judged, or a challenger has no champion to be tried against.
         """
-        with self._locked():
-            version = artifact.version
-            target = self.root / "versions" / version
-            if not target.exists():
-                with files.atomic_folder(target) as folder:
-                    shutil.copytree(artifact.path, folder, dirs_exist_ok=True)
-                    _same(artifact, folder)
-            _same(artifact, target)
-            aliases = self.aliases()
-            if aliases.get(CHAMPION) != version:
-                before = {PREVIOUS: aliases[CHAMPION]} if CHAMPION in aliases else {}
-                self._move({**aliases, **before, CHAMPION: version}, "promote", reason)
+        version = artifact.version
+        seen = expected or self.state()
+        self.place.put(artifact)
+        aliases = dict(seen.aliases)
+        if challenger:
+            self._can_challenge(aliases, version)
+            after = {**aliases, CHALLENGER: version}
+        elif aliases.get(CHAMPION) == version:
+            after = aliases
+        else:
+            before = {PREVIOUS: aliases[CHAMPION]} if CHAMPION in aliases else {}
+            after = {**aliases, **before, CHAMPION: version}
+            if after.get(CHALLENGER) == version:
+                del after[CHALLENGER]
+        if after != aliases:
+            self._move(
+                seen, State(after), "challenge" if challenger else "promote", reason, figures
+            )
         return version
 
-    def rollback(self, reason: str) -> str:
+    def rollback(self, reason: str, *, expected: State | None = None) -> str:
         """
-        Champion and previous change places.
+        Champion and previous change places; a challenger stays one, and is tried anew.
 
         Raises:
-            StoreError: there is no other version to go back to.
+            ArtifactError: the version to go back to is damaged.
+            StoreError: there is none, or someone else moved an alias.
         """
-        with self._locked():
-            aliases = self.aliases()
-            if PREVIOUS not in aliases:
-                raise StoreError(
-                    f"store {str(self.root)!r} has no previous version to go back to: "
-                    f"its aliases are {aliases}"
-                )
-            Artifact.load(self.root / "versions" / aliases[PREVIOUS])
-            self._move(
-                {**aliases, CHAMPION: aliases[PREVIOUS], PREVIOUS: aliases[CHAMPION]},
-                "rollback",
-                reason,
+        seen = expected or self.state()
+        if PREVIOUS not in seen.aliases:
+            raise StoreError(
+                f"store {self.name!r} has no previous version to go back to: "
+                f"its aliases are {dict(seen.aliases)}"
             )
-            return aliases[PREVIOUS]
+        back = seen.aliases[PREVIOUS]
+        Artifact.load(self.place.get(back))
+        after = {**seen.aliases, CHAMPION: back, PREVIOUS: seen.aliases[CHAMPION]}
+        if after.get(CHALLENGER) == back:
+            del after[CHALLENGER]
+        self._move(seen, State(after), "rollback", reason, {})
+        return back
 
-    def _move(self, aliases: dict[str, str], action: str, reason: str) -> None:
-        # The history first: a crash between the two leaves a line too many, never a silent move.
-        self._history.append(
-            {
-                "at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "who": environment.user(),
-                "action": action,
-                "reason": reason,
-                "aliases": aliases,
-            }
+    def withdraw(self, reason: str, *, expected: State | None = None, **figures: Any) -> str:
+        """
+        Take the challenger away; its bundle stays.
+
+        Raises:
+            StoreError: there is none, or someone else moved an alias.
+        """
+        seen = expected or self.state()
+        after = dict(seen.aliases)
+        if CHALLENGER not in after:
+            raise StoreError(f"store {self.name!r} has no challenger: its aliases are {after}")
+        version = after.pop(CHALLENGER)
+        self._move(seen, State(after), "withdraw", reason, figures)
+        return version
+
+    def roll_out(
+        self, rollout: Mapping[str, Any], reason: str, *, expected: State, **figures: Any
+    ) -> State:
+        """
+        Note how far the challenger has come; the aliases stay.
+
+        Raises:
+            StoreError: someone else moved an alias, or took this step.
+        """
+        after = replace(expected, rollout=dict(rollout))
+        self._move(expected, after, "roll out", reason, figures)
+        return after
+
+    def _can_challenge(self, aliases: Mapping[str, str], version: str) -> None:
+        if CHAMPION not in aliases:
+            raise StoreError(
+                f"store {self.name!r} has no champion that a challenger could be tried against: "
+                "promote the bundle itself"
+            )
+        if aliases[CHAMPION] == version:
+            raise StoreError(f"{version!r} is the champion of store {self.name!r} already")
+
+    def _move(
+        self, seen: State, after: State, action: str, reason: str, figures: Mapping[str, Any]
+    ) -> None:
+        entries = self.history()
+        if (_state(entries[-1]) if entries else State()) != seen:
+            raise self._moved(seen, entries)
+        line = {
+            "id": secrets.token_hex(8),
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "who": environment.user(),
+            "action": action,
+            "reason": reason,
+            "aliases": dict(after.aliases),
+            **({"rollout": dict(after.rollout)} if after.rollout else {}),
+            **({"figures": dict(figures)} if figures else {}),
+        }
+        if not self.place.append(line, after=len(entries)):
+            raise self._moved(seen, self.history())
+
+    def _moved(self, seen: State, entries: Entries) -> StoreError:
+        """What an error tells the one who came second."""
+        last = entries[-1]
+        now = _state(last)
+        changed = [
+            f"{alias} went from {seen.aliases.get(alias)!r} to {now.aliases.get(alias)!r}"
+            for alias in sorted({*seen.aliases, *now.aliases})
+            if seen.aliases.get(alias) != now.aliases.get(alias)
+        ]
+        if seen.rollout != now.rollout:
+            changed.append(f"the rollout from {seen.rollout} to {now.rollout}")
+        return StoreError(
+            f"store {self.name!r} was changed since you looked: "
+            f"{' and '.join(changed) or 'it is as it was again'} ({last['action']} by "
+            f"{last['who']} at {last['at']}: {last['reason']}). Nothing was moved; look at it "
+            "again and decide anew"
         )
-        files.write_json(self._aliases, aliases)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as cause:
-                raise StoreError(
-                    f"store {str(self.root)!r} is being changed by another process: try again"
-                ) from cause
-            yield
 
 
-def _same(artifact: Artifact, copy: Path) -> None:
-    """The gate judged one bundle; what takes its name must be that one."""
-    if Artifact.load(copy).digest != artifact.digest:
-        raise StoreError(
-            f"{str(artifact.path)!r} was sealed anew since it was judged as "
-            f"{artifact.version!r}: promote it again"
-        )
+def _state(line: Mapping[str, Any]) -> State:
+    return State(line["aliases"], line.get("rollout"))
+
+
+def _place(root: Path | str) -> Place:
+    text = str(root)
+    if text.startswith("file://"):
+        return Folder(Path(text.removeprefix("file://")))
+    if "://" not in text:
+        return Folder(Path(root))
+    # What a bucket needs is not installed where stores are folders.
+    from lucency.store.remote import Remote
+
+    return Remote(text)

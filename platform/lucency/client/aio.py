@@ -1,0 +1,125 @@
+"""The client for programs on an event loop; the same as ``Client``, awaited."""
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from lucency.client import requests
+from lucency.client.requests import Call, Film
+from lucency.wire import Accepted, Answer, Described, ModelName, Models, Result, Results
+
+
+class AsyncClient:
+    """
+    Asks one service; for one event loop.
+
+    Not answered, or answered 429 or 503, a request is sent again under the same Idempotency-Key,
+    so that the service's logs count the film once.
+
+    Args:
+        url: Of the service, with its prefix where it has one.
+        key: An API key or a bearer token.
+        timeout: Seconds for one try.
+        tries: At most; 1 never sends anything twice.
+        transport: For tests, or for a proxy of one's own.
+
+    Raises:
+        ServiceRefused: (every method) the service answered with a problem.
+        ServiceUnreachable: (every method) it did not answer, or something else did.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout: float = 30.0,
+        tries: int = 4,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._tries = tries
+        self._http = httpx.AsyncClient(
+            base_url=url, headers=requests.head(key), timeout=timeout, transport=transport
+        )
+
+    async def predict(self, film: Film, *, explain: bool = False, key: str | None = None) -> Answer:
+        """
+        What the model says of one film, a path or its bytes: JPEG, PNG or DICOM.
+
+        Args:
+            explain: With the heat map, ``answer.picture``.
+            key: Idempotency key; drawn where none is given. Give one to send the film again from
+                another process.
+        """
+        response = await self._send(requests.predict(film, explain=explain, key=key))
+        return requests.read(Answer, response)
+
+    async def predict_batch(
+        self, films: Sequence[Film], *, key: str | None = None
+    ) -> tuple[Result, ...]:
+        """An answer or a problem for each of several films, in their order."""
+        response = await self._send(requests.predict_batch(films, key=key))
+        return requests.read(Results, response).results
+
+    async def explain(self, film: Film, *, key: str | None = None) -> bytes:
+        """The film under its heat map, PNG."""
+        return (await self._send(requests.explain(film, key=key))).content
+
+    async def model(self) -> Described:
+        """The model in force."""
+        return requests.read(Described, await self._send(requests.MODEL))
+
+    async def models(self) -> tuple[ModelName, ...]:
+        """The models that answer."""
+        return requests.read(Models, await self._send(requests.MODELS)).models
+
+    async def label(
+        self,
+        prediction: str,
+        label: str,
+        *,
+        reader: str | None = None,
+        patient: str | None = None,
+        site: str | None = None,
+    ) -> Accepted:
+        """
+        Tell what a film turned out to show.
+
+        Args:
+            prediction: The answer's id.
+            reader: Who says so; stored as a keyed hash, as is ``patient``.
+        """
+        call = requests.label(prediction, label, reader=reader, patient=patient, site=site)
+        return requests.read(Accepted, await self._send(call))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _send(self, call: Call) -> httpx.Response:
+        for tries in range(1, self._tries + 1):
+            response = None
+            try:
+                response = await self._http.request(**call.arguments())
+            except httpx.TransportError as cause:
+                if tries == self._tries:
+                    raise requests.lost(tries, cause) from cause
+            pause_s = requests.pause_s(tries, response)
+            if response is not None and (pause_s is None or tries == self._tries):
+                return requests.checked(response)
+            await asyncio.sleep(pause_s or 0.0)
+        raise AssertionError("tries is at least 1")

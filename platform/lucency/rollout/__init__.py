@@ -1,0 +1,1 @@
+"""A challenger tried on a growing share of films, and the rule that ends the trial either way."""
