@@ -19,9 +19,13 @@ from lucency.config.predict import PredictConfig
 from lucency.config.prepare import PrepareConfig
 from lucency.config.promote import PromoteConfig
 from lucency.config.recalibrate import RecalibrateConfig
+from lucency.config.reevaluate import ReevaluateConfig
+from lucency.config.release import ReleaseConfig
+from lucency.config.retrain import RetrainConfig
 from lucency.config.robustness import RobustnessConfig
 from lucency.config.train import TrainConfig
 from lucency.config.tune import TuneConfig
+from lucency.config.worklist import WorklistConfig
 from lucency.errors import ConfigError
 from serve.lint import lint
 
@@ -42,6 +46,10 @@ MODELS: dict[str, type[Node]] = {
     "recalibrate": RecalibrateConfig,
     "robustness": RobustnessConfig,
     "predict": PredictConfig,
+    "reevaluate": ReevaluateConfig,
+    "retrain": RetrainConfig,
+    "release": ReleaseConfig,
+    "worklist": WorklistConfig,
 }
 # What a file leaves to the command line, as its header says.
 REQUIRED = {
@@ -101,5 +109,5 @@ def test_commands_of_the_header_name_files_that_exist(path: Path) -> None:
 @pytest.mark.parametrize("overrides", [[], ["bundle=work/bundle", "rollback=true"]])
 def test_promotion_needs_a_bundle_or_a_step_back(overrides: list[str]) -> None:
     """Neither and both are refused in the same words."""
-    with pytest.raises(ConfigError, match="give a bundle to promote, or --rollback"):
+    with pytest.raises(ConfigError, match=r"give one of: a bundle to promote, .*--rollback"):
         PromoteConfig.from_file(CONFIGS / "promote" / "default.yaml", overrides)

@@ -3,14 +3,15 @@
 import csv
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lucency import files
 from lucency.datasets import layout
 from lucency.datasets.base import Sample, datasets
 from lucency.datasets.folder import read_inside
-from lucency.errors import DataError
+from lucency.errors import DataError, LucencyError
 
 # Some millions of rows; without a line break the reader would take all of it for one line.
 _MAX_BYTES = 2**28
@@ -49,6 +50,8 @@ class Manifest:
         age_band: Column of age ranges such as ``1-5``; empty: not given.
         classes: Values of the label column, the last one being the positive class of two;
             empty: all there are, sorted as text.
+        corrections: What a reviewed worklist wrote (``label_corrections.csv``): films by their
+            content, the label each gets and the one it must have had; each film is read once more.
 
     Raises:
         DataError: a column, a class or a value is not what it must be; the line is named.
@@ -68,6 +71,7 @@ class Manifest:
         view: str = "",
         age_band: str = "",
         classes: tuple[str, ...] = (),
+        corrections: Path | None = None,
     ) -> None:
         layout.refuse_odd(classes)
         self.root = (manifest.parent if root is None else root).absolute()
@@ -86,6 +90,7 @@ class Manifest:
             _refuse_escape(self.root, row, str(manifest))
         self.classes = classes or tuple(sorted({row.label for row in self._rows}))
         _refuse_labels(self._rows, self.classes, str(manifest), label)
+        self._corrections = _corrections(corrections, self.classes) if corrections else {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -93,10 +98,11 @@ class Manifest:
     def __iter__(self) -> Iterator[Sample]:
         labels = {name: label for label, name in enumerate(self.classes)}
         for row in self._rows:
+            read = functools.partial(read_inside, self.root, row.image)
             yield Sample(
                 name=row.image,
-                read=functools.partial(read_inside, self.root, row.image),
-                label=labels[row.label],
+                read=read,
+                label=labels[self._label(row, read)],
                 patient=row.patient,
                 site=row.site,
                 split=row.split,
@@ -104,6 +110,42 @@ class Manifest:
                 view=row.view,
                 age_band=row.age_band,
             )
+
+    def _label(self, row: _Row, read: Callable[[], bytes]) -> str:
+        if not self._corrections:
+            return row.label
+        try:
+            sha256 = files.sha256(read())
+        except (OSError, LucencyError):
+            return row.label  # the checks set this film aside, with the reason
+        was, label = self._corrections.get(sha256, (row.label, row.label))
+        if row.label not in (was, label):
+            raise DataError(
+                f"film {row.image!r} has the label {row.label!r}, its correction is from {was!r} "
+                f"to {label!r}: the corrections are of another manifest"
+            )
+        return label
+
+
+def _corrections(path: Path, classes: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """The label that each film had and the one it gets, by the film's SHA-256."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            found = {
+                row["sha256"]: (row["was"], row["label"])
+                for row in csv.DictReader(stream, strict=True)
+            }
+    except (OSError, UnicodeDecodeError, KeyError, csv.Error) as cause:
+        raise DataError(
+            f"corrections {str(path)!r} can't be read ({cause!r}); give the label_corrections.csv "
+            "of a worklist"
+        ) from cause
+    for was, label in found.values():
+        if was not in classes or label not in classes:
+            raise DataError(
+                f"{str(path)!r} corrects {was!r} to {label!r}; the classes are {list(classes)}"
+            )
+    return found
 
 
 def _rows(manifest: Path, columns: Mapping[str, str]) -> list[_Row]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lucency import images
+from lucency import files, images
 from lucency.datasets import prepare
 from lucency.datasets.base import datasets
 from lucency.datasets.manifest import Manifest
@@ -301,3 +301,45 @@ def test_scanner_view_and_age_band_have_columns(tmp_path: Path) -> None:
         ("maker 1", "PA", "1-5"),
         ("", "AP", ""),
     ]
+
+
+def corrected(folder: Path, was: str, label: str) -> Path:
+    """What a reviewed worklist wrote of the first film, and of one that is not listed."""
+    path = folder / "label_corrections.csv"
+    known = files.sha256(picture(0))
+    path.write_text(
+        f"sha256,label,was,case,reviewers\n{known},{label},{was},a-1,r\n{'0' * 64},ill,well,a-2,r\n"
+    )
+    return path
+
+
+def test_reviewed_labels_take_the_place_of_the_manifests(tmp_path: Path) -> None:
+    """The film that a reader judged otherwise has his label; the rest keep theirs."""
+    manifest = write(tmp_path)
+
+    found = Manifest(
+        manifest=manifest, image="image", label="label", **COLUMNS,
+        corrections=corrected(tmp_path, "well", "ill"), classes=("well", "ill"),
+    )  # fmt: skip
+
+    assert [sample.label for sample in found] == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("was", "label", "message"),
+    [
+        ("ill", "ill", "corrections are of another manifest"),
+        ("well", "dead", "corrects 'well' to 'dead'; the classes are"),
+    ],
+)
+def test_corrections_of_others_are_refused(
+    tmp_path: Path, was: str, label: str, message: str
+) -> None:
+    """A label that the film never had here, and a class that there is not."""
+    with pytest.raises(DataError, match=message):
+        list(
+            Manifest(
+                manifest=write(tmp_path), image="image", label="label", **COLUMNS,
+                corrections=corrected(tmp_path, was, label), classes=("well", "ill"),
+            )
+        )  # fmt: skip
