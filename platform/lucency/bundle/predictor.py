@@ -113,7 +113,7 @@ class Predictor:
     ) -> None:
         self.artifact = Artifact.load(path)
         self.max_pixels = max_pixels
-        self._quality = Quality(self.artifact, max_pixels)
+        self._quality = Quality(self.artifact)
         if variant == AUTO:
             self._use_fastest(threads)
         elif variant == REFERENCE:

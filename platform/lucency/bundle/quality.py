@@ -1,8 +1,9 @@
 """
 Warnings about a film that a model answers all the same; none of them changes the answer.
 
-Measured on the network's own input and against what travels in the bundle: the golden films,
-and the histograms of validation films. A lateral film can't be told this way; that takes a model.
+Measured on the network's own input and against what travels in the bundle of validation films:
+histograms and thumbnails. Films of no one kind, as photographs, are held against the histograms
+alone. A lateral film can't be told this way; that takes a model.
 """
 
 from collections.abc import Mapping
@@ -10,9 +11,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from lucency.bundle import films
 from lucency.bundle.artifact import Artifact
-from lucency.drift.reference import DriftReference
+from lucency.drift.reference import CELLS, DriftReference
 from lucency.images import quality
 from lucency.images.quality import Kind
 
@@ -32,29 +32,20 @@ assert set(WARNINGS) == set(get_args(Warned))
 # distribution 3.8 deviations from its mean, 1 film in 8,000.
 _FENCE = 1.0
 _LOOKS = ("brightness", "contrast", "sharpness")
-# Four golden chest films make a mean with which 622 of 624 others agree to more than this, and no
-# picture of noise; 620 of the 624 negatives agree to less than its opposite and are told as such.
-_UNLIKE = 0.2
+# As far again under the least alike of the validation films as half the way from the median to it.
+_BELOW = 0.5
 
 
 class Quality:
-    """
-    What a bundle's films look like.
+    """What a bundle's validation films looked like; a bundle that does not know warns of less."""
 
-    Raises:
-        ImageError: a golden film is no film.
-    """
-
-    def __init__(self, artifact: Artifact, max_pixels: int) -> None:
-        self._preprocess = artifact.model.preprocess
+    def __init__(self, artifact: Artifact) -> None:
+        self._size = artifact.model.preprocess.size
         self._ranges = dict(_ranges(artifact.drift))
-        golden = [
-            films.working(
-                (artifact.path / each.file).read_bytes(), self._preprocess, max_pixels=max_pixels
-            )
-            for each in artifact.golden
-        ]
-        self._kind = Kind.of([quality.thumbnail(self._preprocess.resize(film)) for film in golden])
+        known = artifact.drift.thumbnails
+        films_nd = np.array(known.films if known else [], np.float32)
+        self._kind = Kind.of(films_nd)
+        self._least = 0.0 if self._kind is None else _least(self._kind, films_nd)
 
     def warnings(
         self, working: np.ndarray, resized: np.ndarray, features: Mapping[str, float]
@@ -70,14 +61,19 @@ class Quality:
         if quality.is_blank(resized):
             return ("blank",)  # all else would be said of nothing
         found: list[Warned] = []
-        if min(working.shape[:2]) < self._preprocess.size:
+        if min(working.shape[:2]) < self._size:
             found.append("too_small")
-        agreement = self._kind.agreement(quality.thumbnail(resized)) if self._kind else 1.0
-        if agreement < quality.NEGATIVE:
+        agreement = self._agreement(features)
+        if agreement < min(quality.NEGATIVE, self._least):
             found.append("inverted")
-        if quality.NEGATIVE <= agreement < _UNLIKE or self._outside(features):
+        elif agreement < self._least or self._outside(features):
             found.append("unlike_validation")
         return tuple(found)
+
+    def _agreement(self, features: Mapping[str, float]) -> float:
+        if self._kind is None:
+            return 1.0
+        return self._kind.agreement(np.array([features[cell] for cell in CELLS]))
 
     def _outside(self, features: Mapping[str, float]) -> bool:
         return any(not low <= features[name] <= high for name, (low, high) in self._ranges.items())
@@ -87,6 +83,8 @@ def _ranges(reference: DriftReference) -> list[tuple[str, tuple[float, float]]]:
     """From where to where each feature of a film's looks may lie."""
     found = []
     for name in _LOOKS:
+        if name not in reference.features:
+            continue
         edges = reference.features[name].edges
         if len(edges) < 2:  # films that are all alike have no range
             continue
@@ -94,3 +92,9 @@ def _ranges(reference: DriftReference) -> list[tuple[str, tuple[float, float]]]:
         room = _FENCE * (high - low)
         found.append((name, (low - room, high + room)))
     return found
+
+
+def _least(kind: Kind, films_nd: np.ndarray) -> float:
+    """How much a film must agree with the kind not to be unlike those it is made of."""
+    least = min(kind.agreement(film) for film in films_nd)
+    return least - _BELOW * (kind.median - least)

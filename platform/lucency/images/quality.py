@@ -46,9 +46,9 @@ class Kind:
     median: float
 
     @classmethod
-    def of(cls, thumbnails: Sequence[np.ndarray]) -> "Kind | None":
+    def of(cls, thumbnails: Sequence[np.ndarray] | np.ndarray) -> "Kind | None":
         """The kind of some films; None where they are of no one kind."""
-        if not thumbnails:
+        if not len(thumbnails):
             return None
         planes_nd = np.stack([_centred(each) for each in thumbnails])
         mean_d = planes_nd.mean(0)

@@ -8,7 +8,7 @@ import pytest
 
 from lucency import images
 from lucency.bundle import artifact
-from lucency.bundle.artifact import Artifact, Golden
+from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Predictor
 from lucency.datasets.phantom import Phantom
 from lucency.drift import reference as drift
@@ -21,23 +21,20 @@ def drawn(count: int, seed: int = 0) -> list[bytes]:
     return [each.read() for each in Phantom(patients=count, size=96, max_films=1, seed=seed)]
 
 
-@pytest.fixture(scope="module")
-def predictor(bundle: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    """A bundle whose golden films and drift reference are those of drawn films."""
-    path = tmp_path_factory.mktemp("quality") / "bundle"
+def proven_on(films: list[bytes], bundle: Artifact, path: Path) -> Predictor:
+    """The bundle with the drift reference of these films."""
     shutil.copytree(bundle.path, path)
-    plain, films = Predictor(bundle.path), drawn(FILMS)
+    plain = Predictor(bundle.path)
     features = [plain.predict_bytes(film).features for film in films]
     reference = drift.fit({name: np.array([f[name] for f in features]) for name in drift.FEATURES})
-    golden = [
-        Golden(file=f"golden/{n}.jpeg", logits=plain.predict_bytes(film).logits, tolerance=1e-3)
-        for n, film in enumerate(films[:4])
-    ]
-    added = {f"golden/{n}.jpeg": film for n, film in enumerate(films[:4])}
-    added[artifact.DRIFT] = reference.model_dump_json().encode()
-    entries = ",".join(each.model_dump_json() for each in golden)
-    added[artifact.GOLDEN] = f"[{entries}]".encode()
+    added = {artifact.DRIFT: reference.model_dump_json().encode()}
     return Predictor(artifact.with_files(Artifact.load(path), added).path)
+
+
+@pytest.fixture(scope="module")
+def predictor(bundle: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    """A bundle that was proven on drawn films."""
+    return proven_on(drawn(FILMS), bundle, tmp_path_factory.mktemp("quality") / "bundle")
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -99,10 +96,28 @@ def test_warning_changes_no_answer(predictor: Predictor, bundle: Artifact) -> No
     assert (warned.logits, warned.decision) == (plain.logits, plain.decision)
 
 
+def test_pictures_of_no_one_kind_are_not_warned_of(bundle: Artifact, tmp_path: Path) -> None:
+    """Where things lie anywhere, there is no kind, and no picture is a negative of it."""
+    generator = np.random.default_rng(0)
+
+    def picture() -> bytes:
+        plane = generator.integers(60, 90, (64, 64)).astype(np.uint8)
+        top, left = generator.integers(0, 40, 2)
+        plane[top : top + 24, left : left + 24] += 100
+        return images.encode_png(plane)
+
+    predictor = proven_on([picture() for _ in range(60)], bundle, tmp_path / "bundle")
+
+    warned = [kind for _ in range(40) for kind in predictor.predict_bytes(picture()).warnings]
+    assert "inverted" not in warned
+    assert len(warned) <= 4, "the histograms of sixty pictures have a tail"
+
+
 def test_every_bundle_loads(bundle: Artifact, tmp_path: Path) -> None:
-    """Without golden films there is no kind, and no film is called a negative of it."""
+    """A draft, whose reference has no features yet, warns of what needs none."""
     shutil.copytree(bundle.path, tmp_path / "bundle")
-    bare = artifact.with_files(Artifact.load(tmp_path / "bundle"), {artifact.GOLDEN: b"[]"})
+    empty = drift.DriftReference(films=0, features={}).model_dump_json().encode()
+    bare = artifact.with_files(Artifact.load(tmp_path / "bundle"), {artifact.DRIFT: empty})
     negative = images.encode_png(255 - pixels(drawn(1)[0]))
 
-    assert "inverted" not in Predictor(bare.path).predict_bytes(negative).warnings
+    assert Predictor(bare.path).predict_bytes(negative).warnings == ()
