@@ -50,10 +50,14 @@ def learned(
         loss = torch.nn.functional.binary_cross_entropy_with_logits(model(films), labels)
         loss.backward()
         optimizer.step()
-    card = bundle.model.model_copy(update={"rule": RULE})
+    # Half of the films on each side, wherever a moment's training has left the network.
+    with torch.inference_mode():
+        logit = float(model.eval()(films).median())
+    threshold = float(probability.of_classes(np.array([[logit]]), bundle.model.temperature)[0, 1])
+    card = bundle.model.model_copy(update={"rule": RULE, "threshold": threshold})
     contents = {name: (bundle.path / name).read_bytes() for name in bundle.manifest.files}
     contents |= {
-        artifact.GRAPH: export.to_onnx(model.eval(), recipe),
+        artifact.GRAPH: export.to_onnx(model, recipe),
         artifact.MODEL: card.model_dump_json().encode(),
         artifact.GOLDEN: b"[]",
         artifact.CONFIG: b"{}",
@@ -140,9 +144,10 @@ def test_figures_are_those_of_the_variant(learned: Artifact) -> None:
     labels = [0, 0, 0, 1, 1, 1]
     reference = predictions([-3, -2, -1, 1, 2, 3], labels)
     worse = predictions([-3, -2, 1.5, 1, 2, 3], labels)
+    card = learned.model.model_copy(update={"threshold": 0.5})
 
-    found = variants.figures(worse, reference, learned.model)
-    same = variants.figures(reference, reference, learned.model)
+    found = variants.figures(worse, reference, card)
+    same = variants.figures(reference, reference, card)
 
     assert found["auroc"] == pytest.approx(8 / 9)
     assert found["auroc_drop"] == pytest.approx(1 / 9)
