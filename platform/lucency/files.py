@@ -50,7 +50,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         temporary.chmod(0o644)
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -67,7 +67,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             os.replace(path, retired)
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         if retired.exists() and not path.exists():
             os.replace(retired, path)  # stopped between the two: the old one is still whole
@@ -121,7 +121,8 @@ def read_lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in data[:whole].split(b"\n") if line]
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """See to it that the names in a folder are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

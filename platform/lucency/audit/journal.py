@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lucency import files
 from lucency.audit.heads import Heads
 from lucency.audit.key import Key
 from lucency.errors import LedgerError, LucencyError
@@ -129,7 +130,7 @@ class Journal:
             self._resume(descriptor, path)
             self._descriptor, self._day, self._file = descriptor, day, f"{day}/{path.name}"
             if not self._lines:
-                _sync_folder(path.parent)
+                files.sync_folder(path.parent)
                 self._write([self._beginning()])
             self._heads.record("opened", self._file, self._lines, self._digest, self._clock())
         except BaseException:
@@ -206,11 +207,3 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
     while view:
         done = os.pwrite(descriptor, view, offset)
         view, offset = view[done:], offset + done
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

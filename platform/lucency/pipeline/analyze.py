@@ -1,8 +1,7 @@
 """A network and a film -> a table of its layers, pictures of them, one report."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from lucency.config.analyze import AnalyzeConfig
 from lucency.datasets import phantom
 from lucency.errors import ConfigError
 from lucency.pipeline.subject import Subject, find
+from lucency.pipeline.threads import one_thread
 from lucency.preprocess import Preprocess
 
 REPORT = "report.html"
@@ -26,23 +26,7 @@ TABLE = "anatomy.json"
 _DRAWN_SIZE = 256
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """
-    Work on one film in one thread, then as before.
-
-    Two threads that share a core with others wait for each other at every layer: DenseNet121 took
-    20 s of processor time where one thread takes one.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@_one_thread()
+@one_thread()
 def analyze(config: AnalyzeConfig) -> dict[str, Any]:
     """
     Take a network apart, calculate a chain, or both, and write the report.

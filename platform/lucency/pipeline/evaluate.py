@@ -15,10 +15,10 @@ from lucency.bundle.predictor import Predictor
 from lucency.config.evaluate import EvaluateConfig
 from lucency.datasets.table import Table
 from lucency.errors import DataError
-from lucency.evaluation import against, calibration, cases, openings, probability, report
+from lucency.evaluation import against, calibration, cases, probability, report
 from lucency.evaluation.openings import Opening
 from lucency.evaluation.report import Case
-from lucency.pipeline import external
+from lucency.pipeline import external, own_films
 from lucency.pipeline.assessment import assess
 
 
@@ -38,13 +38,9 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         return external.validate(config)
     bundle = Artifact.load(config.bundle)
     table = Table.open(config.table)
-    if table.digest != bundle.manifest.data_digest:
-        raise DataError(
-            f"{str(table.path)!r} has digest {table.digest[:12]!r}, the bundle was made from "
-            f"{bundle.manifest.data_digest[:12]!r}: on another division of the patients its test "
-            "films may have been trained on. To judge it on another site's films as it is, give "
-            "external=true"
-        )
+    own_films.refuse_others(
+        bundle, table, ". To judge it on another site's films as it is, give external=true"
+    )
     other = _comparable(bundle, table, config.against) if config.against else None
     compared: dict[str, Any] = {}
     if bundle.evidence is not None and config.report.is_file() and other is None:
@@ -71,13 +67,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def _opened(bundle: Artifact, table: Table, reason: str) -> tuple[list[Opening], Predictions]:
-    history = openings.opened(
-        table.path.parent,
-        lineage=bundle.manifest.name,
-        model=bundle.model_digest,
-        data=table.digest,
-        reason=reason,
-    )
+    history = own_films.opened(bundle, table, reason)
     return history, batch.predict_split(bundle.path, table, "test")
 
 

@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from lucency.explain.study import Films, study
 from lucency.models.base import Classifier
 from lucency.pipeline import subject
 from lucency.pipeline.subject import Subject
+from lucency.pipeline.threads import one_thread
 from lucency.preprocess import Preprocess
 
 REPORT = "report.html"
@@ -27,22 +26,7 @@ _SPLIT = "validation"
 _OPACITY, _LUNGS = "opacity", "lungs"
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """
-    Work in one thread, then as before.
-
-    Small batches on shared cores: two threads wait for each other at every layer.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@_one_thread()
+@one_thread()
 def explain(config: ExplainConfig) -> dict[str, Any]:
     """
     Explain a run's answers on validation films, test the explanations and write the page.

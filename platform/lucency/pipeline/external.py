@@ -11,10 +11,10 @@ from lucency.bundle.artifact import Artifact
 from lucency.config.evaluate import EvaluateConfig
 from lucency.datasets.table import Table
 from lucency.errors import DataError
-from lucency.evaluation import drop, external, external_page, openings
+from lucency.evaluation import drop, external, external_page
 from lucency.evaluation.external import Suggestion
 from lucency.evaluation.metrics import plain
-from lucency.pipeline import unseen
+from lucency.pipeline import own_films, unseen
 from lucency.pipeline.assessment import assess
 
 
@@ -40,13 +40,7 @@ def validate(config: EvaluateConfig) -> dict[str, Any]:
     # Ray first: no opening is recorded where it does not start.
     with cluster.connected():
         if "test" in splits:
-            openings.opened(
-                table.path.parent,
-                lineage=bundle.manifest.name,
-                model=bundle.model_digest,
-                data=table.digest,
-                reason=config.reason,
-            )
+            own_films.opened(bundle, table, config.reason)
         found = unseen.predict(bundle, table, splits, config.labels)
     suggestion = external.suggest(
         found.logits, found.labels, found.patients, bundle.model.rule, len(bundle.model.labels)

@@ -10,8 +10,8 @@ from lucency import batch, files, images, progress
 from lucency.bundle.artifact import Artifact, ModelCard
 from lucency.config.robustness import RobustnessConfig
 from lucency.datasets.table import Table
-from lucency.errors import DataError
-from lucency.evaluation import metrics, openings
+from lucency.evaluation import metrics
+from lucency.pipeline import own_films
 from lucency.robustness import figures, probes, report
 from lucency.robustness.base import corrupt, every, severities
 from lucency.robustness.probes import PROBES
@@ -69,27 +69,10 @@ def robustness(config: RobustnessConfig) -> dict[str, Any]:
 
 
 def _check(bundle: Artifact, table: Table, config: RobustnessConfig) -> None:
-    if table.digest != bundle.manifest.data_digest:
-        raise DataError(
-            f"{str(table.path)!r} has digest {table.digest[:12]!r}, the bundle was made from "
-            f"{bundle.manifest.data_digest[:12]!r}: on another division of the patients the model "
-            "may have been trained on these films"
-        )
-    if config.split != "test":
-        return
-    if bundle.evidence is None:
-        raise DataError(
-            f"{str(bundle.path)!r} has no test evidence yet: its first sight of the test split is "
-            "the evaluation; run python jobs/evaluate.py configs/evaluate/default.yaml "
-            f"bundle={bundle.path}, or take split=validation"
-        )
-    openings.opened(
-        table.path.parent,
-        lineage=bundle.manifest.name,
-        model=bundle.model_digest,
-        data=table.digest,
-        reason=config.reason,
-    )
+    own_films.refuse_others(bundle, table)
+    own_films.refuse_untested(bundle, config.split)
+    if config.split == "test":
+        own_films.opened(bundle, table, config.reason)
 
 
 def _chosen(table: Table, config: RobustnessConfig) -> np.ndarray:

@@ -20,11 +20,11 @@ from lucency.bundle.predictor import Predictor
 from lucency.config.worklist import WorklistConfig
 from lucency.datasets.table import Table
 from lucency.errors import DataError
-from lucency.evaluation import openings
 from lucency.evaluation import worklist as lists
 from lucency.evaluation.worklist import KINDS, Case
 from lucency.evaluation.worklist_page import Shown, render
 from lucency.ledger import Ledger
+from lucency.pipeline import own_films
 
 _RECORD, _CSV, _PAGE = "worklist.json", "worklist.csv", "worklist.html"
 _LEDGER, _REVIEW, _CORRECTIONS = "reviews.jsonl", "review.json", "label_corrections.csv"
@@ -54,13 +54,7 @@ def _make(config: WorklistConfig) -> dict[str, Any]:
     threshold = _refuse_unfit(bundle, table, config)
     with cluster.connected():
         if config.split == "test":
-            openings.opened(
-                table.path.parent,
-                lineage=bundle.manifest.name,
-                model=bundle.model_digest,
-                data=table.digest,
-                reason=config.reason,
-            )
+            own_films.opened(bundle, table, config.reason)
         found = batch.predict_split(config.bundle, table, config.split)
     chosen = lists.choose(found.labels, found.probabilities, threshold, bundle.model.conformal)
     record, places = _record(bundle, table, found, chosen, config)
@@ -81,18 +75,8 @@ def _make(config: WorklistConfig) -> dict[str, Any]:
 
 def _refuse_unfit(bundle: Artifact, table: Table, config: WorklistConfig) -> float:
     """The threshold, where a list may be made at all."""
-    if table.digest != bundle.manifest.data_digest:
-        raise DataError(
-            f"{str(table.path)!r} has digest {table.digest[:12]!r}, the bundle was made from "
-            f"{bundle.manifest.data_digest[:12]!r}: on another division of the patients the model "
-            "may have been trained on these films"
-        )
-    if config.split == "test" and bundle.evidence is None:
-        raise DataError(
-            f"{str(bundle.path)!r} has no test evidence yet: its first sight of the test split is "
-            "the evaluation; run python jobs/evaluate.py configs/evaluate/default.yaml "
-            f"bundle={bundle.path}, or take split=validation"
-        )
+    own_films.refuse_others(bundle, table)
+    own_films.refuse_untested(bundle, config.split)
     if bundle.model.threshold is None:
         raise DataError(
             f"{bundle.manifest.name!r} tells {len(bundle.model.labels)} classes apart: a list is "
