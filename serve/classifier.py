@@ -58,8 +58,7 @@ class Classifier:
     @property
     def drifting(self) -> bool:
         """Whether a drift test of any window is in alarm."""
-        states = [window.state() for window in list(self._windows.values())]
-        return any(level >= 1 for state in states for level in state.levels.values())
+        return any(window.in_alarm for window in list(self._windows.values()))
 
     async def classify(self, data: bytes) -> Timed:
         """

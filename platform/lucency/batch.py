@@ -120,9 +120,14 @@ def predict_versions(
     return np.stack([found[film] for film in wanted])
 
 
-def _films(table: Table) -> ray.data.Dataset:
+def quiet() -> None:
+    """Ray Data without its own log and bars: a job shows its own."""
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
+
+
+def _films(table: Table) -> ray.data.Dataset:
+    quiet()
     films = ray.data.read_parquet(str(table.path))
     return films.select_columns(["image", "sha256", "split"])
 
@@ -148,16 +153,17 @@ def _run(
 
 
 # Tasks instead of a pool of actors: Ray runs a lost task again, and its processes live on from
-# task to task, so each loads a bundle once. The digest tells two bundles at one path apart.
+# task to task, so each loads a bundle once.
 @functools.cache
-def _predictor(bundle: str, digest: str, variant: str = REFERENCE) -> Predictor:
+def loaded(bundle: str, digest: str, variant: str = REFERENCE) -> Predictor:
+    """A worker's predictor, loaded once; the digest tells two bundles at one path apart."""
     return Predictor(Path(bundle), variant=variant, proven=False)
 
 
 def _predict(
     batch: dict[str, np.ndarray], bundle: str, digest: str, variant: str
 ) -> dict[str, np.ndarray]:
-    predictor = _predictor(bundle, digest, variant)
+    predictor = loaded(bundle, digest, variant)
     found = predictor.predict([predictor.decode(image["bytes"]) for image in batch["image"]])
     return {
         "sha256": batch["sha256"],
@@ -172,7 +178,7 @@ def _predict(
 def _predict_versions(
     batch: dict[str, np.ndarray], bundle: str, digest: str, versions: Versions
 ) -> dict[str, np.ndarray]:
-    predictor = _predictor(bundle, digest)
+    predictor = loaded(bundle, digest)
     return {
         "sha256": batch["sha256"],
         "probabilities": np.stack(

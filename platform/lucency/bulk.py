@@ -6,7 +6,6 @@ it is whole. Killed anywhere, a later run makes the parts that are missing.
 """
 
 import functools
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray.data
 
-from lucency import cluster, files
+from lucency import batch, cluster, files
 from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Input, Predictor
 from lucency.datasets.table import Table
@@ -180,8 +179,7 @@ def _settle(output: Path, made_by: dict[str, Any]) -> None:
 
 
 def _made(plan: Plan) -> Iterator[int]:
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    batch.quiet()
     items = [{"start": start, "part": str(plan.parts[start].absolute())} for start in plan.missing]
     artifact = plan.artifact
     task: Any = _part  # with arguments more than Ray's types know of
@@ -197,13 +195,8 @@ def _made(plan: Plan) -> Iterator[int]:
         batch_size=1,
         num_cpus=1,
     )
-    for batch in made.iter_rows():
-        yield int(batch["start"])
-
-
-@functools.cache
-def _predictor(bundle: str, digest: str) -> Predictor:
-    return Predictor(Path(bundle))
+    for item in made.iter_rows():
+        yield int(item["start"])
 
 
 def _part(
@@ -211,7 +204,7 @@ def _part(
 ) -> dict[str, np.ndarray]:
     films: Films = ray.get(stored)
     start = int(item["start"][0])
-    predictor = _predictor(bundle, digest)
+    predictor = batch.loaded(bundle, digest)
     rows = list(_rows(predictor, films.read(start, start + per_part)))
     with files.atomic_file(Path(str(item["part"][0]))) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary)

@@ -169,7 +169,10 @@ def figures(found: Predictions, reference: Predictions, card: ModelCard) -> dict
         probability; ``called_alike`` and ``covered``, shares of films: called as by float32, and
         with the true label in the prediction set; and the ``verdict``.
     """
-    sensitivity, specificity = _by_rule(found, card)
+    called_n = rule.called(found.probabilities, card.threshold)
+    sensitivity, specificity = rule.of_called(
+        found.labels, called_n, found.patients, len(card.labels), card.rule.confidence
+    )
     area, before = _auroc(found), _auroc(reference)
     inside_nk = card.conformal.sets(found.probabilities)
     counted = {
@@ -181,7 +184,9 @@ def figures(found: Predictions, reference: Predictions, card: ModelCard) -> dict
         "auroc": None if np.isnan(area) else area,
         "auroc_drop": None if np.isnan(area) else before - area,
         "largest_difference": float(np.abs(found.probabilities - reference.probabilities).max()),
-        "called_alike": float(np.mean(_called(found, card) == _called(reference, card))),
+        "called_alike": float(
+            np.mean(called_n == rule.called(reference.probabilities, card.threshold))
+        ),
         "covered": float(np.mean(inside_nk[np.arange(found.labels.size), found.labels])),
     }
     verdict = offered.judge(card.rule, counted)
@@ -258,23 +263,6 @@ def _speed(draft: Artifact, variant: Variant, film_nchw: np.ndarray) -> Speed:
         cpu=machine.cpu(),
         measured=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def _by_rule(found: Predictions, card: ModelCard) -> tuple[Any, Any]:
-    confidence = card.rule.confidence
-    if card.threshold is not None:
-        scores_n = found.probabilities[:, 1]
-        return rule.at_threshold(found.labels, scores_n, found.patients, card.threshold, confidence)
-    worst, each = rule.worst_class(
-        found.labels, _called(found, card), found.patients, len(card.labels), confidence
-    )
-    return each[worst][0], each[rule.least_specific(each)][1]
-
-
-def _called(found: Predictions, card: ModelCard) -> np.ndarray:
-    if card.threshold is None:
-        return np.asarray(found.probabilities.argmax(axis=1))
-    return np.asarray(found.probabilities[:, 1] >= card.threshold)
 
 
 def _auroc(found: Predictions) -> float:

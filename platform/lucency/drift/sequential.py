@@ -55,8 +55,8 @@ class Sequential:
         self._urns = [Urn(feature, reference.films) for feature in reference.features.values()]
         self._sums_kj = np.zeros((len(self._names), 4 * len(_STAKES)))
 
-    def add(self, values: Mapping[str, float]) -> None:
-        """Take in one film."""
+    def add(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Take in one film; gives the levels with it."""
         breaks_k = self._rng.random(len(self._names))
         alarmed_k = self._levels() >= 1
         p_k = np.empty(len(self._names))
@@ -68,6 +68,7 @@ class Sequential:
                 urn.counts[place] += 1
         grown_kj = (1 + self._sums_kj) * _bets(p_k)
         self._sums_kj = np.minimum(grown_kj, _MOST * self.limit * grown_kj.shape[1])
+        return self.levels()
 
     def levels(self) -> dict[str, float]:
         """Of each feature, the evidence of a change as a share of what raises the alarm."""

@@ -68,6 +68,7 @@ class Window:
             else None
         )
         self._sequential = Sequential(reference, films_to_false_alarm=films_to_false_alarm, rng=rng)
+        self._levels = self._sequential.levels()
         self._alarmed = dict.fromkeys(reference.features, 0)
         self._lock = threading.Lock()
 
@@ -84,12 +85,17 @@ class Window:
             slot = self._seen % self._size
             for name, ring in self._ring.items():
                 ring[slot] = values[name]
-            before = self._sequential.levels()
-            self._sequential.add(values)
+            before, self._levels = self._levels, self._sequential.add(values)
             self._seen += 1
-            after = self._sequential.levels()
-            self._alarmed |= {name: self._seen for name, level in after.items() if level >= 1}
-            return tuple(name for name in after if after[name] >= 1 > before[name])
+            alarmed = [name for name, level in self._levels.items() if level >= 1]
+            self._alarmed |= dict.fromkeys(alarmed, self._seen)
+            return tuple(name for name in alarmed if before[name] < 1)
+
+    @property
+    def in_alarm(self) -> bool:
+        """Whether the test of any feature is in alarm."""
+        with self._lock:
+            return any(level >= 1 for level in self._levels.values())
 
     @property
     def films(self) -> int:
@@ -106,7 +112,7 @@ class Window:
                 stability_index={name: self._index(name) for name in features},
                 ks_distance={name: self._distance(name) for name in features},
                 discrepancy=self._thumbnails.ratio() if told and self._thumbnails else None,
-                levels=self._sequential.levels(),
+                levels=dict(self._levels),
                 films_since_alarm={name: self._seen - at for name, at in self._alarmed.items()},
             )
 

@@ -107,13 +107,10 @@ def suggest(
             logits_nk[learned], labels_n[learned], patient_n[learned], clinical_rule
         )
         given_nk[judged] = probability.of_classes(logits_nk[judged], temperature)
-        called_n[judged] = _called(given_nk[judged], point.threshold)
-    confidence = clinical_rule.confidence
-    if classes == 2:
-        sensitivity, specificity = rule.at_threshold(labels_n, called_n, patient_n, 0.5, confidence)
-    else:
-        worst, found = rule.worst_class(labels_n, called_n, patient_n, classes, confidence)
-        sensitivity, specificity = found[worst][0], found[rule.least_specific(found)][1]
+        called_n[judged] = rule.called(given_nk[judged], point.threshold)
+    sensitivity, specificity = rule.of_called(
+        labels_n, called_n, patient_n, classes, clinical_rule.confidence
+    )
     temperature, point = fit(logits_nk, labels_n, patient_n, clinical_rule)
     return Suggestion(
         temperature=temperature,
@@ -155,12 +152,6 @@ def reliability(
     for name, statistic in (("intercept", intercept), ("slope", slope)):
         found[name] = plain(bootstrap.interval(statistic, patients_n, confidence=confidence))
     return found
-
-
-def _called(given_nk: np.ndarray, threshold: float | None) -> np.ndarray:
-    if threshold is None:
-        return np.asarray(given_nk.argmax(axis=1))
-    return np.asarray(given_nk[:, 1] >= threshold, dtype=np.int64)
 
 
 def _logistic(

@@ -77,11 +77,11 @@ def at_threshold(
     confidence: float,
 ) -> tuple[Interval, Interval]:
     """Sensitivity and specificity of ``scores >= threshold``, with intervals by patient."""
-    called = scores_n >= threshold
+    over = scores_n >= threshold
     positive = labels_n == 1
     return (
-        proportion(called[positive], patients_n[positive], confidence),
-        proportion(~called[~positive], patients_n[~positive], confidence),
+        proportion(over[positive], patients_n[positive], confidence),
+        proportion(~over[~positive], patients_n[~positive], confidence),
     )
 
 
@@ -92,10 +92,35 @@ def operating_point(
     classes = probabilities_nk.shape[1]
     if classes == 2:
         return choose_threshold(labels_n, probabilities_nk[:, 1], patients_n, rule)
-    called_n = probabilities_nk.argmax(axis=1)
-    worst, found = worst_class(labels_n, called_n, patients_n, classes, rule.confidence)
-    sensitivity, specificity = found[worst][0], found[least_specific(found)][1]
+    called_n = called(probabilities_nk, None)
+    sensitivity, specificity = of_called(labels_n, called_n, patients_n, classes, rule.confidence)
     return OperatingPoint(None, sensitivity, specificity, judge(rule, sensitivity, specificity))
+
+
+def called(probabilities_nk: np.ndarray, threshold: float | None) -> np.ndarray:
+    """The class that each film is called: by the threshold, or without one the most probable."""
+    if threshold is None:
+        return np.asarray(probabilities_nk.argmax(axis=1))
+    return np.asarray(probabilities_nk[:, 1] >= threshold, dtype=np.int64)
+
+
+def of_called(
+    labels_n: np.ndarray,
+    called_n: np.ndarray,
+    patients_n: np.ndarray,
+    classes: int,
+    confidence: float,
+) -> tuple[Interval, Interval]:
+    """
+    Sensitivity and specificity that the rule is held against, with intervals by patient.
+
+    Of two classes those of the second; of more the sensitivity of the worst class, and the lowest
+    specificity.
+    """
+    if classes == 2:
+        return at_threshold(labels_n, called_n, patients_n, 0.5, confidence)
+    worst, found = worst_class(labels_n, called_n, patients_n, classes, confidence)
+    return found[worst][0], found[least_specific(found)][1]
 
 
 def worst_class(

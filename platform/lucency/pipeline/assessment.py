@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-
 from lucency.batch import Predictions
 from lucency.bundle.artifact import ModelCard
-from lucency.evaluation import conformal, metrics
+from lucency.evaluation import conformal, metrics, rule
 
 
 def assess(
@@ -16,14 +14,6 @@ def assess(
     return {**_figures(found, card, prevalences), "sets": _sets(found, card)}
 
 
-def called(found: Predictions, card: ModelCard) -> np.ndarray:
-    """The class that each film is called, by the threshold or as the most probable."""
-    if card.threshold is None:
-        most: np.ndarray = found.probabilities.argmax(axis=1)
-        return most
-    return (found.probabilities[:, 1] >= card.threshold).astype(int)
-
-
 def _sets(found: Predictions, card: ModelCard) -> dict[str, Any]:
     """What the prediction sets were worth."""
     return metrics.plain_all(
@@ -31,7 +21,7 @@ def _sets(found: Predictions, card: ModelCard) -> dict[str, Any]:
             card.conformal,
             found.labels,
             found.probabilities,
-            called(found, card),
+            rule.called(found.probabilities, card.threshold),
             found.patients,
             classes=card.labels,
             confidence=card.rule.confidence,

@@ -17,7 +17,8 @@ from lucency.errors import DataError
 
 def predict(config: PredictConfig) -> dict[str, Any]:
     """
-    Answer every film as the service would; what an interrupted run has done is kept.
+    Answer every film through the service's predictor, in float32; what an interrupted run has done
+    is kept.
 
     A film that can't be used has a row with the reason in ``refused`` and nothing else.
 

@@ -54,17 +54,12 @@ def assess(
     """
     confidence = clinical_rule.confidence
     found = {"auroc": area(labels_n, probabilities_nk, patients_n, confidence)}
+    called_n = rule.called(probabilities_nk, threshold)
     if threshold is None:
-        called_n = probabilities_nk.argmax(axis=1)
         found["accuracy"] = intervals.proportion(called_n == labels_n, patients_n, confidence)
-        worst, classes = rule.worst_class(
-            labels_n, called_n, patients_n, probabilities_nk.shape[1], confidence
-        )
-        sensitivity, specificity = classes[worst][0], classes[rule.least_specific(classes)][1]
-    else:
-        sensitivity, specificity = rule.at_threshold(
-            labels_n, probabilities_nk[:, 1], patients_n, threshold, confidence
-        )
+    sensitivity, specificity = rule.of_called(
+        labels_n, called_n, patients_n, probabilities_nk.shape[1], confidence
+    )
     found |= {"sensitivity": sensitivity, "specificity": specificity}
     return {
         **{name: metrics.plain(figure) for name, figure in found.items()},
