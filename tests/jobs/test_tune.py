@@ -9,12 +9,14 @@ import pytest
 import yaml
 
 from tests.conftest import SMALL
-from tests.processes import alive, descendants, ending, run_job, start_job, wait_until
+from tests.processes import ROOT, alive, descendants, ending, run_job, start_job, wait_until
 
 
 def _config(folder: Path) -> Path:
     recipe = {**SMALL, "phases": [{"epochs": 3, "learning_rate": 0.003}]}
-    base = {"table": f"{folder}/data", "runs": f"{folder}/runs", "recipe": recipe}
+    # As in the shipped configurations: from where the job was started, wherever workers work.
+    table = os.path.relpath(folder / "data", ROOT)
+    base = {"table": table, "runs": f"{folder}/runs", "recipe": recipe}
     (folder / "base.yaml").write_text(yaml.safe_dump(base))
     search = {
         "train": f"{folder}/base.yaml",

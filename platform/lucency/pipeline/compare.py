@@ -106,7 +106,7 @@ def _anatomy(pair: Pair) -> Anatomy:
 
 def _wanted(pair: Pair) -> Wanted:
     name = pair.recipe.identity(pair.table.digest)
-    return Wanted(pair.name, pair.recipe, str(pair.table.path), pair.runs, name)
+    return Wanted(pair.name, pair.recipe, pair.table.source, pair.runs, name)
 
 
 def _told(wanted: Wanted, found: Run | str) -> None:

@@ -38,7 +38,7 @@ def tune(config: TuneConfig) -> dict[str, Any]:
     recipe = config.base.recipe
     # On a cluster that others use too, two searches must not judge one another's trials.
     name = f"referee-{files.digest(str(config.output.absolute()))[:12]}"
-    searched = Search(config, study, validation, name)
+    searched = Search(config, study, table.source, validation, name)
     with cluster.connected():
         concurrent = tuner.room(recipe.scaling, config.concurrent)
         terms = Terms(config.stopping, recipe.rule, recipe.epochs)
@@ -53,7 +53,7 @@ def tune(config: TuneConfig) -> dict[str, Any]:
         if not ranked:
             raise SearchError(_nothing(searched))
         with progress.stage(f"confirm {ranked[0].folder.name}"):
-            chosen = winner.confirmed(config, ranked, validation, concurrent)
+            chosen = winner.confirmed(config, ranked, table.source, validation, concurrent)
     return _report(searched, chosen, verdicts)
 
 

@@ -49,12 +49,14 @@ class Search:
     What the trials of one search share while they run.
 
     Attributes:
+        table: Where any process of the cluster finds it, whatever folder that works in.
         outcomes: Of trials that ended, by number.
         running: Trials that have begun, by number.
     """
 
     config: TuneConfig
     study: Study
+    table: str
     validation: Validation
     referee_name: str
     outcomes: dict[int, Outcome] = field(default_factory=dict)
@@ -200,7 +202,7 @@ class _Asker(Searcher):
         progress.say(f"    {drawn.name}: {words.said(drawn.values)}")
         return {
             "recipe": config.recipe(drawn.values).plain(),
-            "table": str(config.base.table),
+            "table": searched.table,
             "runs": str(searched.runs),
             "name": drawn.name,
             "referee": searched.referee_name,

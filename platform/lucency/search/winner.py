@@ -84,9 +84,18 @@ class Winner:
 
 
 def confirmed(
-    config: TuneConfig, ranked: Sequence[Outcome], validation: Validation, concurrent: int
+    config: TuneConfig,
+    ranked: Sequence[Outcome],
+    table: str,
+    validation: Validation,
+    concurrent: int,
 ) -> Winner:
-    """Train the first of the ranked trials again with other seeds; finished ones are kept."""
+    """
+    Train the first of the ranked trials again with other seeds; finished ones are kept.
+
+    Args:
+        table: Where any process of the cluster finds it.
+    """
     best = ranked[0]
     recipe = config.recipe(best.values)
     # One folder a trial: a search that goes on may choose another one.
@@ -95,7 +104,7 @@ def confirmed(
         Wanted(
             f"seed {number}",
             recipe.model_copy(update={"seed": number}),
-            str(config.base.table),
+            table,
             runs,
             f"seed_{number}",
         )

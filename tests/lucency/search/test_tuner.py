@@ -34,7 +34,9 @@ def searched(
     changes = f"overrides=[table={table.path}, {', '.join(overrides)}]"
     found = config(folder, space, changes, "concurrent=2", f"time_budget_minutes={minutes}")
     began = time.monotonic()
-    search = Search(found, Study(found, table.digest), Validation.of(table), folder.name)
+    search = Search(
+        found, Study(found, table.digest), table.source, Validation.of(table), folder.name
+    )
     terms = Terms(found.stopping, found.base.recipe.rule, found.base.recipe.epochs)
     judge = referee.start(folder.name, terms, folder / "verdicts.jsonl")
     tuner.search(search, judge, tuner.room(found.base.recipe.scaling, 2))
@@ -118,7 +120,7 @@ def test_ended_trials_are_taken_as_they_are(table: Table, tmp_path: Path) -> Non
         tmp_path, {RATE: {"log_uniform": [0.001, 0.01]}}, f"overrides=[table={table.path}]"
     )
     study, films = Study(found, table.digest), Validation.of(table)
-    search = Search(found, study, films, "nobody")
+    search = Search(found, study, table.source, films, "nobody")
     drawn = [study.draw() for _ in range(found.trials)]
     for place, each in enumerate(drawn):
         recipe = found.recipe(each.values)
