@@ -43,10 +43,11 @@ class Augmenter:
         """What this seed does to any film."""
         # A hash is a counter-based generator: no state to set up, or to carry from film to film.
         words = _words(hashlib.blake2b(b"%d" % seed, digest_size=4 * DRAWS).digest())
-        return draw(self.augmentation, (word / _HALF_RANGE - 1 for word in words).__next__)
+        uniform = (word / _HALF_RANGE - 1 for word in words).__next__
+        return draw(self.augmentation, self.preprocess.size, uniform)
 
     def _moved(self, working: np.ndarray, variation: Variation) -> np.ndarray:
-        warped = warp(working, variation, self.preprocess)
+        warped = warp(working, variation, self.preprocess, self.augmentation.border)
         if not variation.blur_sigma:
             return warped
         blurred: np.ndarray = cv2.GaussianBlur(warped, (0, 0), variation.blur_sigma)

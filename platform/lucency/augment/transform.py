@@ -12,8 +12,8 @@ import numpy as np
 from albumentations.core.transforms_interface import BaseTransformInitSchema
 from albumentations.core.type_definitions import Targets
 
-from lucency.augment.limits import Augmentation
-from lucency.augment.warp import Variation, draw, matrix, warp
+from lucency.augment.limits import Augmentation, Border
+from lucency.augment.warp import BORDERS, Variation, draw, matrix, warp
 from lucency.preprocess import Preprocess
 
 _NEAREST = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
@@ -25,7 +25,8 @@ class Warp(albumentations.DualTransform):  # type: ignore[misc] # it publishes n
 
     Args:
         size: Side of what comes out, in pixels.
-        rotate_degrees, zoom, keep_aspect, shift, flip, flip_reason: As in ``Augmentation``.
+        rotate_degrees, zoom, keep_aspect, shift, whole_pixels, border, flip, flip_reason: As in
+            ``Augmentation``.
     """
 
     _targets = (Targets.IMAGE, Targets.MASK)
@@ -38,6 +39,8 @@ class Warp(albumentations.DualTransform):  # type: ignore[misc] # it publishes n
         zoom: float
         keep_aspect: bool
         shift: float
+        whole_pixels: bool
+        border: str
         flip: bool
         flip_reason: str
 
@@ -48,6 +51,8 @@ class Warp(albumentations.DualTransform):  # type: ignore[misc] # it publishes n
         zoom: float = 0.1,
         keep_aspect: bool = True,
         shift: float = 0.05,
+        whole_pixels: bool = False,
+        border: Border = "black",
         flip: bool = False,
         flip_reason: str = "",
         p: float = 1.0,
@@ -55,12 +60,15 @@ class Warp(albumentations.DualTransform):  # type: ignore[misc] # it publishes n
         super().__init__(p=p)
         self.size, self.rotate_degrees, self.zoom = size, rotate_degrees, zoom
         self.keep_aspect, self.shift = keep_aspect, shift
+        self.whole_pixels, self.border = whole_pixels, border
         self.flip, self.flip_reason = flip, flip_reason
         self._augmentation = Augmentation(
             rotate_degrees=rotate_degrees,
             zoom=zoom,
             keep_aspect=keep_aspect,
             shift=shift,
+            whole_pixels=whole_pixels,
+            border=border,
             flip=flip,
             flip_reason=flip_reason,
         )
@@ -69,16 +77,18 @@ class Warp(albumentations.DualTransform):  # type: ignore[misc] # it publishes n
     def get_params(self) -> dict[str, Any]:
         """One draw, from the generator that the Compose has seeded."""
         uniform = functools.partial(self.py_random.uniform, -1.0, 1.0)
-        return {"variation": draw(self._augmentation, uniform)}
+        return {"variation": draw(self._augmentation, self.size, uniform)}
 
     def apply(self, img: np.ndarray, variation: Variation, **params: Any) -> np.ndarray:
         """The film, interpolated."""
-        return warp(img.reshape(*img.shape[:2], -1), variation, self._preprocess).reshape(
-            self.size, self.size, *img.shape[2:]
-        )
+        film = img.reshape(*img.shape[:2], -1)
+        warped = warp(film, variation, self._preprocess, self.border)
+        return warped.reshape(self.size, self.size, *img.shape[2:])
 
     def apply_to_mask(self, mask: np.ndarray, variation: Variation, **params: Any) -> np.ndarray:
         """The mask: nearest, so that it has no values it did not have."""
         found = matrix(variation, mask.shape[:2], mask.shape[:2], self.size)
-        moved = cv2.warpAffine(mask, found, (self.size, self.size), flags=_NEAREST)
+        moved = cv2.warpAffine(
+            mask, found, (self.size, self.size), flags=_NEAREST, borderMode=BORDERS[self.border]
+        )
         return moved.reshape(self.size, self.size, *mask.shape[2:])

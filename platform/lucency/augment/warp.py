@@ -12,12 +12,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from lucency.augment.limits import Augmentation
+from lucency.augment.limits import Augmentation, Border
 from lucency.preprocess import Preprocess
 
 # Numbers that one variation takes.
 DRAWS = 10
 _LINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+# OpenCV's mirror runs through the middle of the outermost pixels, so none of them stands twice.
+BORDERS: dict[Border, int] = {"black": cv2.BORDER_CONSTANT, "mirror": cv2.BORDER_REFLECT_101}
 
 
 class Variation(NamedTuple):
@@ -45,11 +47,12 @@ class Variation(NamedTuple):
     blur_sigma: float
 
 
-def draw(augmentation: Augmentation, uniform: Callable[[], float]) -> Variation:
+def draw(augmentation: Augmentation, size: int, uniform: Callable[[], float]) -> Variation:
     """
     A variation within the limits.
 
     Args:
+        size: Side of the input, whose pixels shifts may have to be whole numbers of.
         uniform: Gives numbers between -1 and 1; always called equally often, so that a limit
             that changes leaves the draws of the others as they were.
     """
@@ -57,12 +60,15 @@ def draw(augmentation: Augmentation, uniform: Callable[[], float]) -> Variation:
     angle, zoom_x, zoom_y, shift_x, shift_y, side, brightness, contrast, sharp, sigma = (
         uniform() for _ in range(DRAWS)
     )
+    right, down = limits.shift * shift_x, limits.shift * shift_y
+    if limits.whole_pixels:
+        right, down = round(right * size) / size, round(down * size) / size
     return Variation(
         angle=math.radians(limits.rotate_degrees * angle),
         zoom_x=1 + limits.zoom * zoom_x,
         zoom_y=1 + limits.zoom * (zoom_x if limits.keep_aspect else zoom_y),
-        shift_x=limits.shift * shift_x,
-        shift_y=limits.shift * shift_y,
+        shift_x=right,
+        shift_y=down,
         flipped=limits.flip and side < 0,
         brightness=limits.brightness * brightness,
         contrast=1 + limits.contrast * contrast,
@@ -110,7 +116,9 @@ def matrix(
     )
 
 
-def warp(working: np.ndarray, variation: Variation, preprocess: Preprocess) -> np.ndarray:
+def warp(
+    working: np.ndarray, variation: Variation, preprocess: Preprocess, border: Border = "black"
+) -> np.ndarray:
     """
     A working film, uint8 h x w x c, turned, zoomed, shifted, mirrored and resized at once.
 
@@ -119,12 +127,12 @@ def warp(working: np.ndarray, variation: Variation, preprocess: Preprocess) -> n
     the black around it would bleed in.
 
     Returns:
-        uint8, size x size x c; black where the film ends.
+        uint8, size x size x c.
     """
     size = preprocess.size
     film_hw = working.shape[0], working.shape[1]
     if min(film_hw) < size or max(film_hw) >= 2 * size:
         working = preprocess.resize(working)
     found = matrix(variation, film_hw, working.shape[:2], size)
-    warped = cv2.warpAffine(working, found, (size, size), flags=_LINEAR)
+    warped = cv2.warpAffine(working, found, (size, size), flags=_LINEAR, borderMode=BORDERS[border])
     return warped[:, :, None] if warped.ndim == 2 else warped

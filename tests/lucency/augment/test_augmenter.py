@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from lucency.augment import Augmentation, Augmenter
 from lucency.preprocess import Preprocess
 
 STILL = Augmentation(rotate_degrees=0, zoom=0, shift=0, brightness=0, contrast=0)
+# Half a pixel more than two, of 48.
+SHARP = STILL.model_copy(update={"shift": 2.5 / 48, "whole_pixels": True, "border": "mirror"})
 FILM = np.random.default_rng(0).integers(40, 200, (64, 80, 1)).astype(np.uint8)
 SQUARE = FILM[:48, :48]
 PREPROCESS = Preprocess(size=48, mean=(0.4,), std=(0.2,))
@@ -106,6 +110,45 @@ def test_flip_with_a_reason_mirrors_half_of_the_films() -> None:
     itself = [np.array_equal(picture, SQUARE) for picture in pictures]
     assert 10 < sum(mirrored) < 30
     assert sum(mirrored) + sum(itself) == 40
+
+
+def test_whole_pixels_leave_a_film_sharp() -> None:
+    """Every picture is a window of the mirrored film, pixel by pixel, each as often as others."""
+    around = np.pad(SQUARE, ((2, 2), (2, 2), (0, 0)), mode="reflect")
+    windows = {
+        around[row : row + 48, column : column + 48].tobytes(): (row, column)
+        for row in range(5)
+        for column in range(5)
+    }
+    augmenter = augmenter_of(SHARP)
+
+    found = Counter(windows[augmenter.picture(SQUARE, seed).tobytes()] for seed in range(1000))
+
+    assert len(found) == 25
+    assert stats.chisquare(list(found.values())).pvalue > 0.001
+
+
+def test_fractions_of_a_pixel_blur() -> None:
+    """Without whole pixels the same limits give pictures that are no window of the film."""
+    augmenter = augmenter_of(SHARP.model_copy(update={"whole_pixels": False}))
+
+    spread = [augmenter.picture(SQUARE, seed).std() for seed in range(20)]
+
+    assert np.median(spread) < 0.8 * SQUARE.std()
+
+
+def test_larger_film_is_shifted_after_it_is_shrunk() -> None:
+    """Whole pixels are those of the input, whatever the size of the film."""
+    film = np.random.default_rng(2).integers(0, 256, (70, 60, 1)).astype(np.uint8)
+    augmenter = augmenter_of(SHARP)
+    inside = slice(3, -3), slice(3, -3)
+
+    for seed in range(10):
+        variation = augmenter.variation(seed)
+        shift = round(48 * variation.shift_y), round(48 * variation.shift_x)
+        expected = np.roll(PREPROCESS.resize(film), shift, axis=(0, 1))
+        picture = augmenter.picture(film, seed)
+        assert np.abs(picture[inside].astype(int) - expected[inside]).max() <= 1
 
 
 def test_unjustified_flip_never_happens() -> None:

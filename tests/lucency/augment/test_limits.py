@@ -19,3 +19,12 @@ def test_limits_are_bounded(option: str) -> None:
     for value in (-0.01, 90):
         with pytest.raises(ValidationError, match=option):
             Augmentation.model_validate({option: value})
+
+
+@pytest.mark.parametrize("limits", [{}, {"rotate_degrees": 0}, {"zoom": 0}])
+def test_whole_pixels_allow_nothing_that_interpolates(limits: dict[str, float]) -> None:
+    """Whoever asks for sharp images and turns them is told which of the two to give up."""
+    with pytest.raises(ValidationError, match="interpolate whatever the shift is"):
+        Augmentation.model_validate({"whole_pixels": True, **limits})
+
+    assert Augmentation(whole_pixels=True, rotate_degrees=0, zoom=0).shift == 0.05

@@ -188,6 +188,17 @@ def test_mask_moves_with_its_film() -> None:
     assert overlap > 0.97
 
 
+def test_film_and_mask_have_the_same_border() -> None:
+    """Where a film is mirrored at its edge its mask is too, and both move by whole pixels."""
+    mask = np.random.default_rng(0).integers(0, 256, (48, 48)).astype(np.uint8)
+    options = {"rotate_degrees": 0, "zoom": 0, "whole_pixels": True, "border": "mirror"}
+
+    moved = warp_in(shift=0.2, **options)(image=mask, mask=mask)
+
+    assert not np.array_equal(moved["image"], mask)
+    np.testing.assert_array_equal(moved["image"], moved["mask"])
+
+
 def test_warp_travels_as_a_description() -> None:
     """A pipeline written down and read again does the same."""
     film = landmarks()

@@ -59,6 +59,16 @@ def test_shift_moves_right_and_down() -> None:
     assert not warped[:, :9].any()
 
 
+def test_mirror_at_the_edge_repeats_no_pixel() -> None:
+    """What comes in is what lies as far inside of the edge; nothing is black."""
+    shifted = STILL._replace(shift_x=0.1, shift_y=-0.2)
+
+    warped = warp(NOISE[:, :, None], shifted, Preprocess(size=90), "mirror")[:, :, 0]
+
+    around = np.pad(NOISE, ((0, 18), (9, 0)), mode="reflect")
+    np.testing.assert_array_equal(warped, around[18:, :90])
+
+
 def test_quarter_turn_is_anticlockwise() -> None:
     """The centre of the film stays where it is."""
     turned = STILL._replace(angle=math.pi / 2)

@@ -11,6 +11,7 @@ from lucency.models.base import Classifier
 NARROW: dict[str, dict[str, Any]] = {
     "alexnet": {"hidden": 64},
     "alexnet_small": {"width": 8, "hidden": 64},
+    "airbench": {"width": 8},
     "backbone": {"timm": "resnet10t"},
     "resnet9": {"width": 8},
     "small": {"width": 4, "blocks": 2},
