@@ -22,6 +22,7 @@ from lucency.config.prepare import PrepareConfig
 from lucency.config.promote import PromoteConfig
 from lucency.config.train import Recipe, TrainConfig
 from lucency.datasets.table import Table
+from lucency.errors import DataError
 from lucency.models.base import architectures
 from lucency.pipeline.evaluate import evaluate
 from lucency.pipeline.export import export
@@ -118,6 +119,18 @@ def test_every_stage_counts_three_classes(life: Life) -> None:
     assert life.exported["threshold"] is None
     assert np.array(life.evaluated["confusion"]).shape == (3, 3)
     assert life.evaluated["metrics"]["accuracy"]["value"] > 0.8
+
+
+def test_curve_for_three_classes_is_refused(life: Life) -> None:
+    """Before a film is predicted, and with what to give instead."""
+    asked = ExportConfig(
+        run=Path(life.trained["folder"]), output=life.folder / "curved", calibration="isotonic"
+    )
+
+    with pytest.raises(DataError, match="is for two classes, here are 3: give calibration=temp"):
+        export(asked)
+
+    assert not asked.output.exists()
 
 
 def test_batch_path_gives_the_predictors_answers(life: Life) -> None:

@@ -87,6 +87,15 @@ def _plain(artifact: Artifact) -> dict[str, Any]:
     }
 
 
+def _worth(card: ModelCard) -> str:
+    """What the calibration did to the error on validation films, where the card says it."""
+    told = card.validation.get("calibration", {})
+    before, after = (told.get(name, {}).get("ece") for name in ("before", "after"))
+    if before is None or after is None:
+        return ""
+    return f"; error on validation films {before:.3f} before, {after:.3f} after"
+
+
 def _shown(artifact: Artifact) -> list[str]:
     card, manifest = artifact.model, artifact.manifest
     size = sum((artifact.path / name).stat().st_size for name in manifest.files)
@@ -99,7 +108,8 @@ def _shown(artifact: Artifact) -> list[str]:
         f"{manifest.name} {artifact.version}, {len(manifest.files)} files, {size / 1e6:.1f} MB, "
         f"sealed {manifest.created}",
         f"  tells apart  {', '.join(card.labels)}",
-        f"  decides      {decides}; temperature {card.temperature:.3f}",
+        f"  decides      {decides}",
+        f"  calibration  {card.calibrator}{_worth(card)}",
         f"  uncertain    unless one label alone can't be ruled out; "
         f"{card.conformal.coverage:.0%} of sets hold the true one",
         f"  sees         {card.preprocess.size} px, {card.preprocess.color}",

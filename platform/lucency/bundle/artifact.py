@@ -13,12 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lucency import files
 from lucency.bundle import signature
 from lucency.drift.reference import DriftReference
 from lucency.errors import ArtifactError
+from lucency.evaluation import drop
+from lucency.evaluation.calibrated import Calibration, Calibrator, Temperature
 from lucency.evaluation.conformal import Conformal
 from lucency.evaluation.rule import ClinicalRule
 from lucency.preprocess import Preprocess
@@ -64,7 +67,8 @@ class ModelCard(BaseModel):
 
     Attributes:
         labels: Class names; of two, the second one is the positive.
-        temperature: Logits are divided by it.
+        temperature: Logits are divided by it, whatever the calibration.
+        calibration: What follows the temperature; nothing, where a card says nothing of it.
         threshold: Probabilities of the positive class at or over it are positive. None for more
             than two classes: there the most probable class is called.
         threshold_held: Whether the rule held on validation films, decided so.
@@ -78,6 +82,7 @@ class ModelCard(BaseModel):
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
     preprocess: Preprocess
     temperature: Annotated[float, Field(gt=0)]
+    calibration: Calibration = Temperature()
     threshold: float | None
     threshold_held: bool
     conformal: Conformal
@@ -96,7 +101,21 @@ class ModelCard(BaseModel):
                 f"{len(self.labels)} labels and {len(self.conformal.least)} bounds of prediction "
                 "sets: give one a label"
             )
+        if self.calibration.method != "temperature" and len(self.labels) > 2:
+            raise ValueError(
+                f"{len(self.labels)} labels and calibration {self.calibration.method!r}, which is "
+                "for two"
+            )
         return self
+
+    @property
+    def calibrator(self) -> Calibrator:
+        """What makes probabilities of logits."""
+        return Calibrator(self.temperature, self.calibration)
+
+    def probabilities(self, logits_nk: np.ndarray) -> np.ndarray:
+        """Calibrated, of all classes, one column each."""
+        return self.calibrator(logits_nk)
 
 
 class Use(BaseModel):
@@ -187,6 +206,14 @@ class Artifact:
     def model_digest(self) -> str:
         """Names the model, whatever evidence is beside it."""
         return files.digest({name: self.manifest.files[name] for name in DECISIVE})
+
+    def external(self) -> list[dict[str, Any]]:
+        """The evidence on other tables that is sealed into it, whatever model it is of."""
+        return [
+            json.loads((self.path / name).read_bytes())
+            for name in self.manifest.files
+            if name.startswith(drop.FOLDER)
+        ]
 
     @property
     def version(self) -> str:

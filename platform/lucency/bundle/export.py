@@ -22,6 +22,7 @@ from lucency.datasets.table import Table
 from lucency.drift import reference as drift
 from lucency.errors import ArtifactError
 from lucency.evaluation import calibration, conformal, metrics, probability, rule, selection
+from lucency.evaluation.calibrated import Method
 from lucency.evaluation.conformal import Conformal
 from lucency.models.base import Classifier, Explained, architectures
 
@@ -43,20 +44,24 @@ def export(
     output: Path,
     coverage: float = 0.95,
     use: Use | None = None,
+    method: Method = "temperature",
 ) -> Artifact:
     """
     Export the best weights of a run and calibrate on its validation films.
 
-    Temperature, threshold and drift reference are fitted through the exported graph, on what
+    Calibration, threshold and drift reference are fitted through the exported graph, on what
     will answer, not on the training code. The bundle has no test evidence yet.
 
     Args:
         coverage: Of the prediction sets, in every class.
         use: What the model is for.
+        method: Of calibration.
 
     Raises:
         ArtifactError: the graph's probabilities differ from the training code's.
+        DataError: the method does not take so many classes.
     """
+    calibration.refuse_many(method, len(table.classes))
     model = rebuild(recipe, weights, len(table.classes))
     graph = to_onnx(model, recipe)
     validation = table.rows("validation")
@@ -82,18 +87,23 @@ def export(
         )
         found = batch.predict_split(draft.path, table, "validation")
         golden, films = _golden(Predictor(draft.path))
-    temperature = calibration.fit_temperature(found.logits, found.labels)
-    given_nk = probability.of_classes(found.logits, temperature)
+    calibrator = calibration.fit(found.logits, found.labels, method)
+    given_nk = calibrator(found.logits)
     point = rule.operating_point(found.labels, given_nk, found.patients, recipe.rule)
     decision = "most probable class" if point.threshold is None else f"{point.threshold:.4f}"
     progress.say(
-        f"    temperature {temperature:.3f}, threshold {decision} on validation: "
-        + "; ".join(point.verdict.reasons)
+        f"    {calibrator}, threshold {decision} on validation: " + "; ".join(point.verdict.reasons)
+    )
+    worth = calibration.assess(found.logits, found.labels, found.patients, method)
+    progress.say(
+        f"    calibration error on films apart: {worth['before']['ece']:.3f} before, "
+        f"{worth['after']['ece']:.3f} after"
     )
     card = ModelCard(
         labels=labels,
         preprocess=recipe.preprocess,
-        temperature=temperature,
+        temperature=calibrator.temperature,
+        calibration=calibrator.calibration,
         threshold=point.threshold,
         threshold_held=point.verdict.passed,
         conformal=_sets(table, found, given_nk, coverage),
@@ -101,10 +111,7 @@ def export(
         validation={
             "sensitivity": metrics.plain(point.sensitivity),
             "specificity": metrics.plain(point.specificity),
-            "calibration": {
-                "before": calibration.summary(found.labels, found.probabilities),
-                "after": calibration.summary(found.labels, given_nk),
-            },
+            "calibration": worth,
         },
     )
     watched_n = given_nk[:, 1] if len(labels) == 2 else given_nk.max(axis=1)

@@ -120,13 +120,24 @@ def judge(clinical_rule: ClinicalRule, found: Mapping[str, Any]) -> Verdict:
     lost = found["auroc_drop"]
     # None, where a class is missing, is no proof of anything.
     kept = lost is not None and lost <= MOST_DROP
-    said = "unknown" if lost is None else f"{lost:.4f}"
-    reason = f"AUROC drop {said}, {'not over' if kept else 'over'} {MOST_DROP}"
-    return Verdict(held.passed and kept, (*held.reasons, reason))
+    return Verdict(held.passed and kept, (*held.reasons, _lost(lost)))
+
+
+def _lost(drop: float | None) -> str:
+    if drop is None:
+        return "AUROC drop unknown"
+    relation = "over" if drop > MOST_DROP else "not over"
+    # A drop of next to nothing may be of either sign: no "-0.0000".
+    return f"AUROC drop {round(drop, 4) + 0.0:.4f}, {relation} {MOST_DROP}"
 
 
 def refusal(artifact: Artifact, variant: Variant, clinical_rule: ClinicalRule) -> str:
-    """Why a variant must not answer by the bundle's test evidence; empty where it may."""
+    """
+    Why a variant must not answer by the bundle's evidence; empty where it may.
+
+    By test films, and by those of every other site that it was judged on: there the floors are
+    the gate's affair, and what it loses against float32 is its own.
+    """
     evidence = artifact.evidence
     if evidence is None or evidence["model"]["digest"] != artifact.model_digest:
         return "the bundle has no test evidence of this model"
@@ -134,7 +145,18 @@ def refusal(artifact: Artifact, variant: Variant, clinical_rule: ClinicalRule) -
     if found is None or found["digest"] != variant.digest(artifact):
         return "it was not measured when the test split was opened"
     verdict = judge(clinical_rule, found)
-    return "" if verdict.passed else "on test films: " + "; ".join(verdict.reasons)
+    if not verdict.passed:
+        return "on test films: " + "; ".join(verdict.reasons)
+    return "; ".join(_worse_elsewhere(artifact, variant))
+
+
+def _worse_elsewhere(artifact: Artifact, variant: Variant) -> Iterator[str]:
+    for site in artifact.external():
+        found = site.get("variants", {}).get(variant.name)
+        if found is not None and found["digest"] == variant.digest(artifact):
+            lost = found["auroc_drop"]
+            if lost is not None and lost > MOST_DROP:
+                yield f"on films of {site['data']['name']}: {_lost(lost)}"
 
 
 def named(artifact: Artifact, name: str) -> Variant:
@@ -177,9 +199,18 @@ def servable(
 def lines(artifact: Artifact) -> Iterator[str]:
     """For people: what each variant is worth, and whether it may answer."""
     for each in read(artifact):
-        if not each.offered or each.model != artifact.model_digest:
-            state = "not offered: it does not hold on validation films of this model"
-        else:
-            why = refusal(artifact, each, artifact.model.rule)
-            state = f"does not serve: {why}" if why else "may serve"
-        yield f"{each.name}, {each.speed.ratio:.2f} times as fast on {each.speed.cpu}; {state}"
+        yield (
+            f"{each.name}, {each.speed.ratio:.2f} times as fast on {each.speed.cpu}; "
+            f"{state(artifact, each)}"
+        )
+
+
+def state(artifact: Artifact, variant: Variant) -> str:
+    """Whether a variant may answer, and why not."""
+    if variant.model != artifact.model_digest:
+        return "not offered: it was measured of another model"
+    if not variant.offered:
+        reasons = variant.validation["verdict"]["reasons"]
+        return "not offered: on validation films " + "; ".join(reasons)
+    why = refusal(artifact, variant, artifact.model.rule)
+    return f"does not serve: {why}" if why else "may serve"

@@ -43,15 +43,17 @@ def text(contents: Mapping[str, bytes], **origin: Any) -> str:
     use = Use.model_validate_json(contents[artifact.USE])
     evidence = json.loads(contents[artifact.EVIDENCE]) if artifact.EVIDENCE in contents else None
     stored = contents.get(artifact.VARIANTS)
-    sites = [name for name in sorted(contents) if name.startswith("external/")]
+    sites = [
+        json.loads(contents[name]) for name in sorted(contents) if name.startswith("external/")
+    ]
     parts = [
         f"---\n{_front(origin['name'], use, evidence)}\n---\n",
         f"# {origin['name']}\n",
         *_section("Intended use", [use.intended, *([use.contact] if use.contact else [])]),
         *_section("What it decides", _decides(card)),
         *_section("Evidence", _evidence(evidence)),
-        *(_section("Variants", _variants(json.loads(stored), evidence)) if stored else []),
-        *(part for name in sites for part in _section(*_site(json.loads(contents[name])))),
+        *(_section("Variants", _variants(json.loads(stored), evidence, sites)) if stored else []),
+        *(part for site in sites for part in _section(*_site(site))),
         *_section("Limits", _listed(_limits(card, use, evidence))),
         *_section("Before it may touch care", _listed(_NEEDED)),
         *_section("Use", _calls(card)),
@@ -111,6 +113,8 @@ def _decides(card: ModelCard) -> list[str]:
         f"{card.rule.confidence:.0%} bound by patient is at least {card.rule.sensitivity_floor}, "
         f"and a specificity of at least {card.rule.specificity_floor}; it {held} there.",
         "",
+        f"Probabilities are calibrated on validation films: {card.calibrator}.",
+        "",
         "Answered `uncertain`, for a reader to decide, where the conformal set leaves more or "
         f"less than that label; in every class {card.conformal.coverage:.0%} of sets hold the "
         "true one, for patients like those of validation.",
@@ -131,17 +135,22 @@ def _evidence(evidence: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def _variants(stored: list[dict[str, Any]], evidence: dict[str, Any] | None) -> Iterator[str]:
+def _variants(
+    stored: list[dict[str, Any]], evidence: dict[str, Any] | None, sites: list[dict[str, Any]]
+) -> Iterator[str]:
     yield "| | times as fast as fp32 | films | AUROC drop | sensitivity, lower bound | verdict |"
     yield "|---|---|---|---|---|---|"
-    tested = (evidence or {}).get("variants", {})
+    judged = [("test", evidence or {}), *((f"of {each['data']['name']}", each) for each in sites)]
     for each in stored:
         name, speed = each["name"], each["speed"]
         shown = [("validation", each["validation"])]
-        if name in tested:
-            shown.append(("test", tested[name]))
+        shown += [
+            (films, found["variants"][name])
+            for films, found in judged
+            if name in found.get("variants", {})
+        ]
         for films, found in shown:
-            verdict = "holds" if found["verdict"]["passed"] else "does not hold: not served"
+            verdict = "holds" if found["verdict"]["passed"] else "does not hold"
             yield (
                 f"| {name} | {speed['ratio']:.2f} ({speed['cpu']}) | {films} | "
                 f"{_figure(found['auroc_drop'])} | "
@@ -150,7 +159,7 @@ def _variants(stored: list[dict[str, Any]], evidence: dict[str, Any] | None) -> 
 
 
 def _figure(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4f}"
+    return "unknown" if value is None else f"{round(value, 4) + 0.0:.4f}"
 
 
 def _site(found: dict[str, Any]) -> tuple[str, list[str]]:

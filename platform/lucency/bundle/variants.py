@@ -7,6 +7,7 @@ the result is judged.
 
 import contextlib
 import io
+import json
 import logging
 import statistics
 import tempfile
@@ -126,7 +127,7 @@ def add(bundle: Artifact, table: Table, names: tuple[str, ...]) -> Artifact:
         for name in bundle.manifest.files
         if name != artifact.VARIANTS and not name.startswith(FOLDER)
     }
-    reference = batch.predict_split(bundle.path, table, "validation")
+    reference = _reference(bundle, table)
     made: list[Variant] = []
     for name in names:
         with progress.stage(f"variant {name}"), tempfile.TemporaryDirectory() as scratch:
@@ -157,6 +158,26 @@ def calibration_films(bundle: Artifact, table: Table) -> np.ndarray:
     drawn = np.random.default_rng(0).permutation(first)[:_CALIBRATION_FILMS]
     card = bundle.model
     return np.stack([card.preprocess(film) for film in table.images(rows[np.sort(drawn)])])
+
+
+def _reference(bundle: Artifact, table: Table) -> Predictions:
+    """Float32 on validation films, as the bundle remembers it, or asked again."""
+    if artifact.VALIDATION in bundle.manifest.files and table.digest == bundle.manifest.data_digest:
+        kept = json.loads((bundle.path / artifact.VALIDATION).read_bytes())
+        rows = table.rows("validation")
+        labels_n = table.columns["label"][rows]
+        if kept["labels"] == labels_n.tolist():
+            logits_nk = np.array(kept["logits"])
+            return Predictions(
+                rows=rows,
+                labels=labels_n,
+                patients=table.columns["patient"][rows],
+                sites=table.columns["site"][rows],
+                logits=logits_nk,
+                probabilities=bundle.model.probabilities(logits_nk),
+                features={},
+            )
+    return batch.predict_split(bundle.path, table, "validation")
 
 
 def figures(found: Predictions, reference: Predictions, card: ModelCard) -> dict[str, Any]:

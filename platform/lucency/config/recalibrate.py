@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from lucency.config.evaluate import Unseen
+from lucency.evaluation.calibrated import Method
 
 
 class RecalibrateConfig(Unseen):
@@ -13,10 +14,12 @@ class RecalibrateConfig(Unseen):
 
     Attributes:
         table: Of the site; its validation films decide, its test films are left for the test.
+        calibration: ``temperature``, ``platt`` or ``isotonic``; the bundle's own if left out.
         labels: The model's name for a class of the table, where it has another one.
     """
 
     bundle: Path
     table: Path
     output: Path
+    calibration: Method | None = None
     labels: dict[str, str] = Field(default_factory=dict)

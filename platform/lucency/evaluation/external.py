@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from lucency.errors import DataError
-from lucency.evaluation import bootstrap, calibration, probability, rule
+from lucency.evaluation import bootstrap, calibration, folds, probability, rule
+from lucency.evaluation.calibrated import Calibrator, Method
 from lucency.evaluation.intervals import Interval
 from lucency.evaluation.metrics import plain
 from lucency.evaluation.rule import ClinicalRule, OperatingPoint, Verdict
 
-FOLDS = 5
 _STEPS = 30
 _CONVERGED = 1e-6
 
@@ -21,7 +20,7 @@ _CONVERGED = 1e-6
 @dataclass(frozen=True)
 class Suggestion:
     """
-    Temperature and threshold that the site's own films would give.
+    Calibration and threshold that the site's own films would give.
 
     Attributes:
         folds: The other figures are of films that did not take part: each fold of patients is
@@ -29,7 +28,7 @@ class Suggestion:
         probabilities: n x classes, cross-fitted.
     """
 
-    temperature: float
+    calibrator: Calibrator
     threshold: float | None
     folds: int
     probabilities: np.ndarray
@@ -40,7 +39,8 @@ class Suggestion:
     def record(self, labels_n: np.ndarray) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "temperature": self.temperature,
+            "calibrator": str(self.calibrator),
+            "temperature": self.calibrator.temperature,
             "threshold": self.threshold,
             "folds": self.folds,
             "sensitivity": plain(self.sensitivity),
@@ -76,12 +76,16 @@ def counterparts(
 
 
 def fit(
-    logits_nk: np.ndarray, labels_n: np.ndarray, patients_n: np.ndarray, clinical_rule: ClinicalRule
-) -> tuple[float, OperatingPoint]:
-    """Temperature, and the decision by the rule at it; never on films that are to judge them."""
-    temperature = calibration.fit_temperature(logits_nk, labels_n)
-    given_nk = probability.of_classes(logits_nk, temperature)
-    return temperature, rule.operating_point(labels_n, given_nk, patients_n, clinical_rule)
+    logits_nk: np.ndarray,
+    labels_n: np.ndarray,
+    patients_n: np.ndarray,
+    clinical_rule: ClinicalRule,
+    method: Method = "temperature",
+) -> tuple[Calibrator, OperatingPoint]:
+    """Calibration, and the decision by the rule after it; never on films that are to judge them."""
+    calibrator = calibration.fit(logits_nk, labels_n, method)
+    point = rule.operating_point(labels_n, calibrator(logits_nk), patients_n, clinical_rule)
+    return calibrator, point
 
 
 def suggest(
@@ -90,32 +94,28 @@ def suggest(
     patients_n: np.ndarray,
     clinical_rule: ClinicalRule,
     classes: int,
+    method: Method = "temperature",
 ) -> Suggestion | None:
     """Cross-fitted by patient; None where a class has too few patients for it."""
-    _, patient_n = np.unique(patients_n, return_inverse=True)
-    carriers = [len(np.unique(patient_n[labels_n == label])) for label in range(classes)]
-    folds = min(FOLDS, *carriers)
-    if folds < 2:
+    parts = folds.by_patient(labels_n, patients_n, classes)
+    if not parts:
         return None
     given_nk = np.empty((labels_n.size, classes))
     called_n = np.empty(labels_n.size, dtype=np.int64)
-    parts = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
-    for learned, judged in parts.split(logits_nk, labels_n, patient_n):
-        if len(np.unique(labels_n[learned])) < classes:
-            return None
-        temperature, point = fit(
-            logits_nk[learned], labels_n[learned], patient_n[learned], clinical_rule
+    for learned, judged in parts:
+        calibrator, point = fit(
+            logits_nk[learned], labels_n[learned], patients_n[learned], clinical_rule, method
         )
-        given_nk[judged] = probability.of_classes(logits_nk[judged], temperature)
+        given_nk[judged] = calibrator(logits_nk[judged])
         called_n[judged] = rule.called(given_nk[judged], point.threshold)
     sensitivity, specificity = rule.of_called(
-        labels_n, called_n, patient_n, classes, clinical_rule.confidence
+        labels_n, called_n, patients_n, classes, clinical_rule.confidence
     )
-    temperature, point = fit(logits_nk, labels_n, patient_n, clinical_rule)
+    calibrator, point = fit(logits_nk, labels_n, patients_n, clinical_rule, method)
     return Suggestion(
-        temperature=temperature,
+        calibrator=calibrator,
         threshold=point.threshold,
-        folds=folds,
+        folds=len(parts),
         probabilities=given_nk,
         sensitivity=sensitivity,
         specificity=specificity,

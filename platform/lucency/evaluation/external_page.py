@@ -1,6 +1,6 @@
 """The page on a model at another site; layout in ``external.html.j2``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ def render(
     labels_n: np.ndarray,
     probabilities_nk: np.ndarray,
     suggested_nk: np.ndarray | None,
+    variants: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """
     The page as HTML text, nothing loaded from elsewhere.
@@ -24,6 +25,7 @@ def render(
         evidence: As sealed into the bundle.
         suggested_nk: Probabilities cross-fitted on the site's own films; None where there are too
             few patients for it.
+        variants: As of ``report.render``.
     """
     again_nk = probabilities_nk if suggested_nk is None else suggested_nk
     figures, facts = report.draw(
@@ -36,6 +38,7 @@ def render(
     return environment.get_template("external.html.j2").render(
         evidence=evidence,
         figures={name: Markup(svg) for name, svg in figures.items()},
+        variants=variants,
         two=evidence["threshold"] is not None,
         **facts,
     )

@@ -87,14 +87,14 @@ def roc(
 def reliability(labels_n: np.ndarray, before_n: np.ndarray, after_n: np.ndarray) -> str:
     """Observed frequency against predicted probability of the positive class, equal-mass bins."""
     if not _both_classes(labels_n):
-        return svg.missing("reliability", "it needs validation films of both classes")
+        return svg.missing("reliability", "it needs films of both classes")
     return _reliability(labels_n, before_n, after_n, "observed share of positive films")
 
 
 def reliability_of_calls(right_n: np.ndarray, before_n: np.ndarray, after_n: np.ndarray) -> str:
     """The same for the class that is called: how often it is right, against its probability."""
     if not _both_classes(right_n):
-        return svg.missing("reliability", "it needs right and wrong validation images")
+        return svg.missing("reliability", "it needs images called right and wrong")
     return _reliability(right_n, before_n, after_n, "observed share of right calls")
 
 
@@ -110,11 +110,11 @@ def _reliability(
         observed, predicted = calibration_curve(
             right_n, probabilities_n, n_bins=bins, strategy="quantile", pos_label=1
         )
-        axes.plot(predicted, observed, "o-", markersize=4, color=color, label=f"{name} scaling")
+        axes.plot(predicted, observed, "o-", markersize=4, color=color, label=f"{name} calibration")
     axes.legend(loc="lower right")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set(xlabel="predicted probability", ylabel=observed_share)
-    return svg.text(figure, "reliability", "Reliability before and after temperature scaling")
+    return svg.text(figure, "reliability", "Reliability before and after calibration")
 
 
 @svg.style()

@@ -25,7 +25,7 @@ PERCENT = "\u202f%"  # after a narrow space that does not break
 # Pairs of classes in the table of mistakes.
 _CONFUSED = 10
 
-# Truth, and probabilities of all classes; of validation films before and after scaling.
+# Truth, and probabilities of all classes; where two are compared, before and after calibration.
 _Given = tuple[np.ndarray, ...]
 
 
@@ -43,9 +43,8 @@ def render(
     evidence: Mapping[str, Any],
     labels_n: np.ndarray,
     probabilities_nk: np.ndarray,
-    validation_labels_n: np.ndarray,
-    validation_probabilities_nk: np.ndarray,
-    validation_uncalibrated_nk: np.ndarray,
+    uncalibrated_nk: np.ndarray,
+    variants: Sequence[Mapping[str, Any]] = (),
     history: Sequence[Mapping[str, float]],
     cases: Sequence[Case],
 ) -> str:
@@ -57,7 +56,9 @@ def render(
             never computed again. Its threshold is None for more than two classes.
         labels_n: Truth of the test films, an index into the evidence's labels.
         probabilities_nk: Calibrated probabilities of all classes, 0 to 1.
-        validation_uncalibrated_nk: The validation probabilities before temperature scaling.
+        uncalibrated_nk: The same before calibration.
+        variants: A row for each: ``name``, ``runs``, ``speed``, its figures ``found`` on these
+            films or None, ``state``; may be empty.
         history: One row an epoch; may be empty.
         cases: Films to show, all with or all without overlays; may be empty.
     """
@@ -67,13 +68,13 @@ def render(
         "specificity": rule["specificity_floor"],
     }
     test = labels_n, probabilities_nk
-    validation = validation_labels_n, validation_uncalibrated_nk, validation_probabilities_nk
+    compared = labels_n, uncalibrated_nk, probabilities_nk
     name, build = (
         ("report_classes.html.j2", _of_many)
         if evidence["threshold"] is None
         else ("report.html.j2", _of_two)
     )
-    figures, facts = build(evidence, floors, test, validation)
+    figures, facts = build(evidence, floors, test, compared)
     figures["curves"] = plots.curves(history)
     return (
         _environment()
@@ -83,6 +84,7 @@ def render(
             floors=floors,
             figures={name: Markup(svg) for name, svg in figures.items()},
             training=_training(history),
+            variants=variants,
             cases=cases,
             reasons=REASONS,
             explained=any(case.overlay_png is not None for case in cases),
@@ -112,11 +114,11 @@ def draw(
 
 
 def _of_two(
-    evidence: Mapping[str, Any], floors: Mapping[str, float], test: _Given, validation: _Given
+    evidence: Mapping[str, Any], floors: Mapping[str, float], test: _Given, compared: _Given
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Figures, and what else the page of two classes is told."""
     labels_n, probabilities_nk = test
-    truth_n, before_nk, after_nk = validation
+    truth_n, before_nk, after_nk = compared
     # Data sets like to shout (PNEUMONIA); prose does not.
     labels = [name.lower() for name in evidence["labels"]]
     figures = {
@@ -139,11 +141,11 @@ def _of_two(
 
 
 def _of_many(
-    evidence: Mapping[str, Any], floors: Mapping[str, float], test: _Given, validation: _Given
+    evidence: Mapping[str, Any], floors: Mapping[str, float], test: _Given, compared: _Given
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Figures, and what else the page of more classes is told."""
     labels_n, probabilities_nk = test
-    truth_n, before_nk, after_nk = validation
+    truth_n, before_nk, after_nk = compared
     labels, rows = evidence["labels"], _class_rows(evidence)
     figures = {
         "forest": plots.forest_of_classes(rows, floors=floors),
@@ -270,4 +272,5 @@ def _rounded(value: float, scale: int, places: int, rounding: str) -> str:
     # Through the shortest decimal text: 0.29 * 100 is 28.999999999999996 in binary and would
     # round down to 28.9.
     exact = Decimal(repr(float(value))) * scale
-    return str(exact.quantize(Decimal(1).scaleb(-places), rounding=rounding))
+    # And 0 is added for the sign of a zero: a drop of -0.0000 is none.
+    return str(exact.quantize(Decimal(1).scaleb(-places), rounding=rounding) + 0)

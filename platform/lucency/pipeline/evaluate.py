@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lucency import batch, cluster, files, images, progress
 from lucency.batch import Predictions
-from lucency.bundle import artifact, machine, offered, readme, variants
+from lucency.bundle import artifact, readme
 from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Predictor
 from lucency.config.evaluate import EvaluateConfig
@@ -19,7 +17,7 @@ from lucency.evaluation import against, calibration, cases, probability, report
 from lucency.evaluation.openings import Opening
 from lucency.evaluation.report import Case
 from lucency.pipeline import external, own_films
-from lucency.pipeline.assessment import assess
+from lucency.pipeline.assessment import assess, judge_variants, table_of_variants
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
@@ -80,7 +78,9 @@ def _seal(
 ) -> Artifact:
     evidence = bundle.evidence or {
         **_evidence(bundle, table, found, history, config.prevalences),
-        "variants": _variants(bundle, table, found),
+        "variants": judge_variants(
+            bundle, found, lambda name: batch.predict_split(bundle.path, table, "test", name)
+        ),
     }
     files.write_text(config.report, _report(bundle, table, found, evidence))
     if bundle.evidence is None:
@@ -153,42 +153,28 @@ def _evidence(
         "openings": list(history),
         **assess(found, card, prevalences),
         "calibration": {
+            "method": card.calibration.method,
+            "test_before": calibration.summary(found.labels, probability.of_classes(found.logits)),
             "test": calibration.summary(found.labels, found.probabilities),
             **card.validation["calibration"],
         },
     }
 
 
-def _variants(bundle: Artifact, table: Table, reference: Predictions) -> dict[str, Any]:
-    """Each offered variant on the same films, in the same opening; not those that can't run."""
-    found = {}
-    for variant in offered.of_model(bundle):
-        if missing := machine.lacks(variant.runtime, variant.precision):
-            progress.say(f"    variant {variant.name} stays without evidence: {missing}")
-            continue
-        predicted = batch.predict_split(bundle.path, table, "test", variant.name)
-        measured = variants.figures(predicted, reference, bundle.model)
-        found[variant.name] = {"digest": variant.digest(bundle), **measured}
-        progress.say(f"    variant {variant.name}: " + "; ".join(measured["verdict"]["reasons"]))
-    return found
-
-
 def _report(bundle: Artifact, table: Table, found: Predictions, evidence: dict[str, Any]) -> str:
-    validation = json.loads((bundle.path / artifact.VALIDATION).read_bytes())
-    logits_nk = np.array(validation["logits"])
     return report.render(
         evidence={
             **evidence,
             "labels": list(bundle.model.labels),
+            "calibrator": str(bundle.model.calibrator),
             "command": "python jobs/evaluate.py configs/evaluate/default.yaml",
             "versions": bundle.manifest.versions,
             "config": (bundle.path / artifact.CONFIG).read_text(),
         },
         labels_n=found.labels,
         probabilities_nk=found.probabilities,
-        validation_labels_n=np.array(validation["labels"]),
-        validation_probabilities_nk=probability.of_classes(logits_nk, bundle.model.temperature),
-        validation_uncalibrated_nk=probability.of_classes(logits_nk),
+        uncalibrated_nk=probability.of_classes(found.logits),
+        variants=table_of_variants(bundle, evidence),
         history=json.loads((bundle.path / artifact.HISTORY).read_bytes()),
         cases=_cases(bundle.path, table, found),
     )

@@ -16,10 +16,11 @@ from lucency.training.trainer import WEIGHTS, Run
 
 def export(config: ExportConfig) -> dict[str, Any]:
     """
-    Export a run; gives the bundle's path, digests, temperature and threshold.
+    Export a run; gives the bundle's path, digests, calibration and threshold.
 
     Raises:
-        DataError: the table is not the one that the run was trained on.
+        DataError: the table is not the one that the run was trained on, or the calibration does
+            not take so many classes.
         ArtifactError: something exported answers otherwise than the training code, or a variant
             can't be made on this machine.
     """
@@ -40,6 +41,7 @@ def export(config: ExportConfig) -> dict[str, Any]:
         output=config.output,
         coverage=config.coverage,
         use=config.use,
+        method=config.calibration,
     )
     if config.formats:
         bundle = _with_formats(bundle, run, table, config.formats)
@@ -50,6 +52,7 @@ def export(config: ExportConfig) -> dict[str, Any]:
         "digest": bundle.digest,
         "model_digest": bundle.model_digest,
         "temperature": bundle.model.temperature,
+        "calibration": bundle.model.calibration.model_dump(),
         "threshold": bundle.model.threshold,
         "threshold_held": bundle.model.threshold_held,
         "conformal": bundle.model.conformal.model_dump(),

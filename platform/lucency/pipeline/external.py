@@ -15,7 +15,7 @@ from lucency.evaluation import drop, external, external_page
 from lucency.evaluation.external import Suggestion
 from lucency.evaluation.metrics import plain
 from lucency.pipeline import own_films, unseen
-from lucency.pipeline.assessment import assess
+from lucency.pipeline.assessment import assess, judge_variants, table_of_variants
 
 
 def validate(config: EvaluateConfig) -> dict[str, Any]:
@@ -42,24 +42,37 @@ def validate(config: EvaluateConfig) -> dict[str, Any]:
         if "test" in splits:
             own_films.opened(bundle, table, config.reason)
         found = unseen.predict(bundle, table, splits, config.labels)
+        variants = judge_variants(
+            bundle,
+            found,
+            lambda name: unseen.predict(bundle, table, splits, config.labels, name),
+        )
+    card = bundle.model
     suggestion = external.suggest(
-        found.logits, found.labels, found.patients, bundle.model.rule, len(bundle.model.labels)
+        found.logits,
+        found.labels,
+        found.patients,
+        card.rule,
+        len(card.labels),
+        card.calibration.method,
     )
     evidence = {
         **_origin(bundle, table, splits, config),
         "unseen": proof,
         "internal": {"data": bundle.manifest.data_digest, "metrics": internal},
         **_findings(bundle, internal, found, suggestion, config.prevalences),
+        "variants": variants,
     }
+    text = json.dumps(evidence, indent=2, sort_keys=True).encode()
+    bundle = readme.seal(bundle, {drop.file_name(table.digest): text})
     page = external_page.render(
         evidence=evidence,
         labels_n=found.labels,
         probabilities_nk=found.probabilities,
         suggested_nk=suggestion.probabilities if suggestion else None,
+        variants=table_of_variants(bundle, evidence, own=False),
     )
     files.write_text(config.report, page)
-    text = json.dumps(evidence, indent=2, sort_keys=True).encode()
-    bundle = readme.seal(bundle, {drop.file_name(table.digest): text})
     for line in drop.lines(drop.read(evidence["drop"])):
         progress.say(f"    {line}")
     return {
@@ -71,7 +84,7 @@ def validate(config: EvaluateConfig) -> dict[str, Any]:
             key: evidence[key]
             for key in (
                 *("films", "patients", "unseen", "metrics", "sites", "drop"),
-                *("reliability", "suggestion", "verdict"),
+                *("reliability", "suggestion", "verdict", "variants"),
             )
         },
     }
@@ -107,6 +120,7 @@ def _origin(
         "rule": card.rule.model_dump(),
         "threshold": card.threshold,
         "temperature": card.temperature,
+        "calibrator": str(card.calibrator),
     }
 
 

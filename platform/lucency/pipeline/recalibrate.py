@@ -12,25 +12,29 @@ from lucency.datasets.table import Table
 from lucency.drift import reference as drift
 from lucency.drift.reference import DriftReference
 from lucency.errors import DataError
-from lucency.evaluation import calibration, conformal, drop, external, metrics, probability
+from lucency.evaluation import calibration, conformal, drop, external, metrics
+from lucency.evaluation.calibrated import Method
 from lucency.pipeline import unseen
 
 
 def recalibrate(config: RecalibrateConfig) -> dict[str, Any]:
     """
-    Temperature, threshold and drift reference of a site's validation films, by the bundle's rule.
+    Calibration, threshold and drift reference of a site's validation films, by the bundle's rule.
 
     The network stays as it is. The new bundle is another model: it has no evidence, and
     ``jobs/evaluate.py`` opens the site's test split for it.
 
     Raises:
-        DataError: it is the bundle's own table, a class has no counterpart or no films, or the
-            new bundle would take the place of the old one.
+        DataError: it is the bundle's own table, a class has no counterpart or no films, the
+            calibration does not take so many classes, or the new bundle would take the place of
+            the old one.
         LeakFound: the model was trained on some of the table's films, or their patients.
     """
     bundle, table = Artifact.load(config.bundle), Table.open(config.table)
     if config.output.resolve() == config.bundle.resolve():
         raise DataError(f"output {str(config.output)!r} is the bundle itself: name another folder")
+    method = config.calibration or bundle.model.calibration.method
+    calibration.refuse_many(method, len(bundle.model.labels))
     meant = unseen.counterparts(bundle, table, config.labels)
     if meant.tolist() != list(range(len(bundle.model.labels))):
         # Its test split is opened by the table's own classes.
@@ -46,7 +50,8 @@ def recalibrate(config: RecalibrateConfig) -> dict[str, Any]:
             f"the validation films of {str(table.path)!r} have none of "
             f"{[bundle.model.labels[label] for label in lost]}: nothing can be fitted on them"
         )
-    card, reference = _fitted(bundle, found, {**proof, "from": bundle.model_digest})
+    origin = {**proof, "from": bundle.model_digest}
+    card, reference = _fitted(bundle, found, method, origin)
     made = readme.write(
         config.output,
         {
@@ -67,26 +72,31 @@ def recalibrate(config: RecalibrateConfig) -> dict[str, Any]:
             name: {"before": getattr(bundle.model, name), "after": getattr(made.model, name)}
             for name in ("temperature", "threshold", "threshold_held")
         },
+        "calibration": {
+            "before": bundle.model.calibration.model_dump(),
+            "after": made.model.calibration.model_dump(),
+        },
         "validation": made.model.validation,
     }
 
 
 def _fitted(
-    bundle: Artifact, found: Predictions, origin: dict[str, Any]
+    bundle: Artifact, found: Predictions, method: Method, origin: dict[str, Any]
 ) -> tuple[ModelCard, DriftReference]:
     card = bundle.model
-    temperature, point = external.fit(found.logits, found.labels, found.patients, card.rule)
-    given_nk = probability.of_classes(found.logits, temperature)
+    calibrator, point = external.fit(found.logits, found.labels, found.patients, card.rule, method)
+    given_nk = calibrator(found.logits)
     decision = "most probable class" if point.threshold is None else f"{point.threshold:.4f}"
     progress.say(
-        f"    temperature {temperature:.3f}, threshold {decision} on the site's validation films: "
+        f"    {calibrator}, threshold {decision} on the site's validation films: "
         + "; ".join(point.verdict.reasons)
     )
     watched_n = given_nk[:, 1] if len(card.labels) == 2 else given_nk.max(axis=1)
     return (
         card.model_copy(
             update={
-                "temperature": temperature,
+                "temperature": calibrator.temperature,
+                "calibration": calibrator.calibration,
                 "threshold": point.threshold,
                 "threshold_held": point.verdict.passed,
                 "conformal": conformal.fit(
@@ -96,9 +106,9 @@ def _fitted(
                     "sensitivity": metrics.plain(point.sensitivity),
                     "specificity": metrics.plain(point.specificity),
                     "calibration": {
-                        # As it was before: the old temperature, on these films.
+                        **calibration.assess(found.logits, found.labels, found.patients, method),
+                        # As it was before: the old calibration, on these films.
                         "before": calibration.summary(found.labels, found.probabilities),
-                        "after": calibration.summary(found.labels, given_nk),
                     },
                     unseen.ORIGIN: origin,
                 },

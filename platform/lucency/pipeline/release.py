@@ -159,6 +159,7 @@ def _calibration(bundle: Artifact) -> dict[str, Any]:
     """How far probabilities can be believed: fitted on validation, seen on test and elsewhere."""
     return {
         "temperature": bundle.model.temperature,
+        "calibration": bundle.model.calibration.model_dump(),
         "validation": bundle.model.validation.get("calibration"),
         "evidence": (bundle.evidence or {}).get("calibration"),
         "conformal": bundle.model.conformal.model_dump(),

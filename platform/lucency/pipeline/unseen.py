@@ -9,6 +9,7 @@ import numpy as np
 from lucency import batch, cluster, files, progress
 from lucency.batch import Predictions
 from lucency.bundle.artifact import Artifact
+from lucency.bundle.offered import REFERENCE
 from lucency.config.evaluate import Unseen
 from lucency.datasets import contact_sheet, leaks
 from lucency.datasets.leaks import OTHER
@@ -79,12 +80,16 @@ def refuse_seen(
 
 
 def predict(
-    bundle: Artifact, table: Table, splits: list[str], labels: dict[str, str]
+    bundle: Artifact,
+    table: Table,
+    splits: list[str],
+    labels: dict[str, str],
+    variant: str = REFERENCE,
 ) -> Predictions:
     """The films of some splits with the bundle as it is, labelled in the bundle's own classes."""
     meant = counterparts(bundle, table, labels)
     with cluster.connected():
-        parts = [batch.predict_split(bundle.path, table, split) for split in splits]
+        parts = [batch.predict_split(bundle.path, table, split, variant) for split in splits]
     joined = {
         field.name: np.concatenate([getattr(part, field.name) for part in parts])
         for field in fields(Predictions)

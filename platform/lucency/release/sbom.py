@@ -10,6 +10,7 @@ import tomllib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from lucency import files
 
@@ -132,7 +133,7 @@ def _named(packages: Sequence[Package], wanted: Iterable[Package]) -> Iterator[s
 
 
 def _reference(package: Package) -> str:
-    return f"pkg:pypi/{package['name']}@{_version(package)}"
+    return f"pkg:pypi/{package['name']}@{quote(_version(package), safe='')}"
 
 
 def _version(package: Package) -> str:

@@ -1,6 +1,5 @@
 """The only way to promotion: the clinical rule on test evidence that travels in the bundle."""
 
-import json
 from typing import Any
 
 from lucency.bundle import offered
@@ -132,11 +131,7 @@ def _drops(artifact: Artifact, clinical_rule: ClinicalRule, most: MostDrop) -> l
 
 def external(artifact: Artifact) -> list[dict[str, Any]]:
     """The evidence on other tables that is sealed into a bundle, whatever model it is of."""
-    return [
-        json.loads((artifact.path / name).read_bytes())
-        for name in artifact.manifest.files
-        if name.startswith(drop.FOLDER)
-    ]
+    return artifact.external()
 
 
 def _counts(site: dict[str, Any], artifact: Artifact, clinical_rule: ClinicalRule) -> bool:

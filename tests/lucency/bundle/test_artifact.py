@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lucency import files
@@ -122,6 +123,53 @@ def test_threshold_is_for_two_classes_alone(
     else:
         with pytest.raises(ArtifactError, match=r"two classes are told|at least 2 items"):
             artifact.write(tmp_path / "other", other, **ORIGIN)
+
+
+CURVE = {"method": "isotonic", "given": [0.0, 0.5, 1.0], "observed": [0.0, 0.2, 1.0]}
+
+
+def test_card_of_before_is_calibrated_by_its_temperature(copied: Path, tmp_path: Path) -> None:
+    """A card that knows nothing of other methods loads, and means what it meant."""
+    card = json.loads((copied / artifact.MODEL).read_text())
+    del card["calibration"]
+    older = {**contents(copied), artifact.MODEL: json.dumps(card).encode()}
+
+    found = artifact.write(tmp_path / "older", older, **ORIGIN).model
+
+    assert found.calibration.method == "temperature"
+    assert found.probabilities(np.array([[3.0]]))[0, 1] == pytest.approx(1 / (1 + np.exp(-2)))
+
+
+def test_card_applies_its_calibration(copied: Path, tmp_path: Path) -> None:
+    """The curve comes after the temperature; and another curve is another model."""
+    before = Artifact.load(copied)
+    card = {**json.loads((copied / artifact.MODEL).read_text()), "calibration": CURVE}
+    curved = {**contents(copied), artifact.MODEL: json.dumps(card).encode()}
+
+    found = artifact.write(tmp_path / "curved", curved, **ORIGIN)
+
+    assert found.model.probabilities(np.array([[0.0]]))[0].tolist() == [0.8, 0.2]
+    assert found.model_digest != before.model_digest
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": ["a", "b", "c"], "threshold": None}, "3 labels and calibration 'isotonic'"),
+        ({"calibration": {**CURVE, "observed": [0.0, 0.2, 0.2]}}, "must rise"),
+        ({"calibration": {**CURVE, "method": "magic"}}, "magic"),
+    ],
+)
+def test_calibration_that_can_not_be_is_refused(
+    copied: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    """A curve for three classes, one that does not rise, a method that nobody knows."""
+    card = {**json.loads((copied / artifact.MODEL).read_text()), "calibration": CURVE, **changes}
+    card["conformal"]["least"] = [0.5] * len(card["labels"])
+    other = {**contents(copied), artifact.MODEL: json.dumps(card).encode()}
+
+    with pytest.raises(ArtifactError, match=message):
+        artifact.write(tmp_path / "other", other, **ORIGIN)
 
 
 def test_every_label_has_its_bound(copied: Path, tmp_path: Path) -> None:

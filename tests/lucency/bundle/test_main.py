@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from lucency.bundle import artifact
 from lucency.bundle.__main__ import main
 from lucency.bundle.artifact import Artifact
 
@@ -43,8 +44,24 @@ def test_bundle_is_shown(bundle: Artifact, capsys: pytest.CaptureFixture[str]) -
     assert main(["show", str(bundle.path)]) == 0
 
     shown = capsys.readouterr().err
-    for text in (*bundle.model.labels, bundle.version, "evidence", "rule"):
+    for text in (*bundle.model.labels, bundle.version, "evidence", "rule", "temperature 1.500"):
         assert text in shown
+
+
+def test_worth_of_the_calibration_is_shown(
+    bundle: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the card has both errors, for people."""
+    shutil.copytree(bundle.path, tmp_path / "bundle")
+    worth = {"before": {"ece": 0.047}, "after": {"ece": 0.0101}}
+    card = bundle.model.model_copy(update={"validation": {"calibration": worth}})
+    artifact.with_files(
+        Artifact.load(tmp_path / "bundle"), {artifact.MODEL: card.model_dump_json().encode()}
+    )
+
+    assert main(["show", str(tmp_path / "bundle")]) == 0
+
+    assert "error on validation films 0.047 before, 0.010 after" in capsys.readouterr().err
 
 
 def test_command_needs_no_training_stack(bundle: Artifact) -> None:

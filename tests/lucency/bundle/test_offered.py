@@ -56,6 +56,43 @@ def test_test_films_decide(
     assert bool(why) == bool(said)
 
 
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        ({"lost": 0.0}, ""),
+        ({"lower": 0.1}, ""),
+        ({"lost": None}, ""),
+        ({"lost": 0.006}, "on films of riverside: AUROC drop 0.0060, over 0.005"),
+    ],
+)
+def test_what_is_lost_at_another_site_counts_too(
+    bundle: Artifact, tmp_path: Path, found: dict[str, Any], why: str
+) -> None:
+    """Against float32 on the same films; whether the model holds there is the gate's affair."""
+    made = offering(bundle, tmp_path / "bundle", variant(bundle))
+    digest = offered.named(made, "twin").digest(made)
+    site = {
+        "model": {"digest": made.model_digest},
+        "data": {"name": "riverside"},
+        "variants": {"twin": {**figures(**found), "digest": digest}},
+    }
+
+    abroad = artifact.with_files(made, {"external/ab.json": json.dumps(site).encode()})
+
+    assert offered.refusal(abroad, offered.named(abroad, "twin"), RULE) == why
+
+
+def test_site_says_nothing_of_other_bytes(bundle: Artifact, tmp_path: Path) -> None:
+    """Evidence at another site is of the variant whose digest it names."""
+    made = offering(bundle, tmp_path / "bundle", variant(bundle))
+    found = {**figures(lost=0.006), "digest": "f" * 64}
+    site = {"data": {"name": "riverside"}, "variants": {"twin": found}}
+
+    abroad = artifact.with_files(made, {"external/ab.json": json.dumps(site).encode()})
+
+    assert offered.refusal(abroad, offered.named(abroad, "twin"), RULE) == ""
+
+
 def test_other_bytes_need_figures_of_their_own(bundle: Artifact, tmp_path: Path) -> None:
     """A variant whose file was changed after the test split was opened does not answer."""
     made = offering(bundle, tmp_path / "bundle", variant(bundle))

@@ -65,6 +65,11 @@ def test_without_evidence_it_says_so(copied: Artifact) -> None:
     assert hub(copied).eval_results is None
 
 
+def test_calibration_is_told(copied: Artifact) -> None:
+    """A reader learns how probabilities were made."""
+    assert "calibrated on validation films: temperature 1.500." in card(copied)
+
+
 def test_drawn_films_and_failed_floors_are_named(copied: Artifact) -> None:
     """What the figures do not mean, and the floors that do not hold, stand beside them."""
     found = card(proven(copied))
@@ -108,4 +113,8 @@ def test_variants_have_their_own_lines(bundle: Artifact, tmp_path: Path) -> None
     found = card(readme.seal(made, {artifact.EVIDENCE: json.dumps(evidence).encode()}))
 
     assert "| twin | 2.00 (a CPU) | validation | 0.0000 | 0.9500 | holds |" in found
+    site = {**evidence, "data": {**EVIDENCE["data"], "name": "riverside"}}
+    added = {artifact.EVIDENCE: json.dumps(evidence), "external/ab.json": json.dumps(site)}
+    abroad = card(readme.seal(made, {name: text.encode() for name, text in added.items()}))
+    assert "| twin | 2.00 (a CPU) | of riverside | 0.0021 | 0.9100 | holds |" in abroad
     assert "| twin | 2.00 (a CPU) | test | 0.0021 | 0.9100 | holds |" in found

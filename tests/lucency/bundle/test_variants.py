@@ -18,6 +18,9 @@ from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Predictor
 from lucency.config.evaluate import EvaluateConfig
 from lucency.config.train import Recipe
+from lucency.datasets import prepare
+from lucency.datasets.phantom import Phantom
+from lucency.datasets.splits import SplitPlan
 from lucency.datasets.table import Table
 from lucency.errors import ArtifactError
 from lucency.evaluation import openings, probability
@@ -238,6 +241,36 @@ def test_bundle_keeps_what_holds(made: Artifact, learned: Artifact) -> None:
 
 
 @pytest.mark.ray
+def test_float32_is_not_asked_what_the_bundle_remembers(
+    made: Artifact, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Logits of these very films give the figures that asking again gives; of others they don't
+    count.
+    """
+    found = batch.predict_split(made.path, table, "validation")
+    logits_nk = found.logits
+    kept = {"labels": found.labels.tolist(), "logits": logits_nk.tolist()}
+    path = Path(shutil.copytree(made.path, tmp_path / "bundle"))
+    bundle = artifact.with_files(
+        Artifact.load(path), {artifact.VALIDATION: json.dumps(kept).encode()}
+    )
+    asked: list[str] = []
+    predict = batch.predict_split
+
+    def counted(bundle: Path, table: Table, split: str, variant: str = "fp32") -> Predictions:
+        asked.append(variant)
+        return predict(bundle, table, split, variant)
+
+    monkeypatch.setattr(batch, "predict_split", counted)
+    again = variants.add(bundle, table, HERE[:1])
+
+    assert asked == list(HERE[:1])
+    (first,), (before, *_) = offered.read(again), offered.read(made)
+    assert first.validation == before.validation
+
+
+@pytest.mark.ray
 def test_making_again_leaves_nothing_over(made: Artifact, table: Table, tmp_path: Path) -> None:
     """Files of variants that are no longer asked for are gone."""
     shutil.copytree(made.path, tmp_path / "bundle")
@@ -252,7 +285,10 @@ def test_making_again_leaves_nothing_over(made: Artifact, table: Table, tmp_path
 def test_variants_are_tested_in_one_opening(
     made: Artifact, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line in the ledger, figures of each offered variant, and then they may answer."""
+    """
+    One line in the ledger, figures of each offered variant, and then they may answer; another
+    site's films judge each of them again.
+    """
     bundle = Artifact.load(Path(shutil.copytree(made.path, tmp_path / "bundle")))
     names = [each.name for each in offered.of_model(bundle)]
     with pytest.raises(ArtifactError, match="must not answer: the bundle has no test evidence"):
@@ -283,3 +319,23 @@ def test_variants_are_tested_in_one_opening(
     assert [line for line in said if "holds" in line] == [
         f"variant {name} holds" for name in names if name in serving
     ]
+
+    films = Phantom(patients=20, size=64, seed=9)
+    site = prepare.prepare(films, SplitPlan(), tmp_path / "site", name="site")
+    found = evaluate(
+        EvaluateConfig(
+            bundle=bundle.path,
+            table=site.table.path,
+            report=tmp_path / "site.html",
+            external=True,
+            split="validation",
+        )
+    )
+
+    (abroad,) = Artifact.load(bundle.path).external()
+    assert abroad["variants"] == found["variants"]
+    assert list(abroad["variants"]) == sorted(names)
+    for name, figures in abroad["variants"].items():
+        assert figures["digest"] == tested.evidence["variants"][name]["digest"]
+        assert figures["films"] == len(site.table.rows("validation"))
+    assert 'class="variants"' in (tmp_path / "site.html").read_text()

@@ -1,13 +1,21 @@
-"""Temperature and calibration error, on labels drawn from known probabilities."""
+"""Calibration and its error, on labels drawn from known probabilities."""
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.special import softmax
-from sklearn.metrics import log_loss
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, roc_auc_score
 
+from lucency.errors import DataError
+from lucency.evaluation.calibrated import Isotonic, Method, Platt
 from lucency.evaluation.calibration import (
+    assess,
     expected_calibration_error,
+    fit,
+    fit_isotonic,
+    fit_platt,
     fit_temperature,
     summary,
 )
@@ -101,6 +109,122 @@ def test_temperature_stays_in_its_range(sign: int, classes: int) -> None:
     found = fit_temperature(sign * right_nk, labels_n)
 
     assert 0.05 <= found < 0.06 if sign == 1 else 19 < found <= 20.0
+
+
+def shifted(films: int, seed: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that foretell too few positives, and labels."""
+    generator = np.random.default_rng(seed)
+    logits_nk = generator.normal(scale=3.0, size=(films, 1))
+    truth_n = generator.random(films) < sigmoid(logits_nk[:, 0] / 1.5 + 2.0)
+    return logits_nk, truth_n.astype(int)
+
+
+def test_platt_is_that_of_a_reference() -> None:
+    """Scikit-learn's logistic regression on Platt's own targets has the same slope and shift."""
+    logits_nk, labels_n = shifted(400)
+    positives = labels_n.sum()
+    over, under = (positives + 1) / (positives + 2), 1 / (400 - positives + 2)
+    targets_n = np.where(labels_n == 1, over, under)
+    reference = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10).fit(
+        np.concatenate([logits_nk, logits_nk]),
+        np.repeat([1, 0], 400),
+        np.concatenate([targets_n, 1 - targets_n]),
+    )
+
+    found = fit_platt(logits_nk[:, 0], labels_n)
+
+    assert isinstance(found.calibration, Platt)
+    assert 1 / found.temperature == pytest.approx(reference.coef_[0, 0], rel=1e-4)
+    assert found.calibration.intercept == pytest.approx(reference.intercept_[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_platt_of_films_told_apart_without_error_is_finite(sign: int) -> None:
+    """All right or all wrong: a slope that is positive, and a shift that is a number."""
+    labels_n = np.arange(40) % 2
+
+    found = fit_platt(sign * (20.0 * labels_n - 10), labels_n)
+
+    assert isinstance(found.calibration, Platt)
+    assert 0.05 <= found.temperature <= 20.0
+    assert abs(found.calibration.intercept) < 10
+
+
+def test_points_of_the_curve_are_the_middles_of_its_steps() -> None:
+    """Where scikit-learn's isotonic regression is flat, one point; its share is that step's."""
+    given_n = np.array([0.1, 0.2, 0.3, 0.6, 0.7, 0.8, 0.9])
+    labels_n = np.array([0, 1, 0, 0, 1, 1, 1])
+    steps_n = IsotonicRegression().fit_transform(given_n, labels_n)
+
+    found = fit_isotonic(given_n, labels_n)
+
+    assert steps_n.tolist() == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3, 1, 1, 1])
+    assert found.given == pytest.approx((0, 0.1, 1.1 / 3, 0.8, 1))
+    # Seven films: where none of them was positive, one of nine more may be.
+    assert found.observed == pytest.approx((0, 1 / 9, 1 / 3, 8 / 9, 1))
+
+
+@pytest.mark.parametrize(
+    ("given", "labels"),
+    [
+        ([0.0, 0.0, 1.0, 1.0], [0, 1, 0, 1]),
+        ([0.3, 0.3, 0.3, 0.3], [0, 1, 0, 1]),
+        ([0.1, 0.2, 0.3, 0.4], [1, 1, 0, 0]),
+        ([0.1, 0.2, 0.3, 0.4], [0, 0, 0, 0]),
+    ],
+)
+def test_any_films_have_a_curve(given: list[float], labels: list[int]) -> None:
+    """Ends, ties, turned round or of one class: it rises, and only its ends are 0 and 1."""
+    found = fit_isotonic(np.array(given), np.array(labels))
+
+    assert (found.observed[0], found.observed[-1]) == (0, 1)
+    assert all(0 < share < 1 for share in found.observed[1:-1])
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_shift_is_mended_by_what_is_more_than_a_temperature(method: Method) -> None:
+    """On films apart the error is a fraction of the temperature's, and AUROC is the same."""
+    logits_nk, labels_n = shifted(4000)
+
+    alone = assess(logits_nk, labels_n, np.arange(4000), "temperature")
+    found = assess(logits_nk, labels_n, np.arange(4000), method)
+    given_n = fit(logits_nk, labels_n, method)(logits_nk)[:, 1]
+
+    assert found["after"]["ece"] < alone["after"]["ece"] / 3
+    assert found["after"]["brier"] < alone["after"]["brier"]
+    assert roc_auc_score(labels_n, given_n) == roc_auc_score(labels_n, logits_nk[:, 0])
+
+
+def test_curve_is_not_judged_on_its_own_films() -> None:
+    """Labels of pure chance: fitted to them a curve looks good, on films apart it is worse."""
+    generator = np.random.default_rng(7)
+    logits_nk, labels_n = generator.normal(size=(80, 1)), generator.integers(0, 2, 80)
+
+    found = assess(logits_nk, labels_n, np.arange(80), "isotonic")
+
+    fitted = fit(logits_nk, labels_n, "isotonic")
+    assert isinstance(fitted.calibration, Isotonic)
+    assert found["folds"] == 5
+    assert found["after"]["brier"] > summary(labels_n, fitted(logits_nk))["brier"] + 0.005
+
+
+def test_too_few_patients_are_said() -> None:
+    """Without folds the figures are of the fit itself, and that is told."""
+    logits_nk, labels_n = np.arange(6.0)[:, None], np.array([1, 0, 0, 0, 0, 0])
+
+    found = assess(logits_nk, labels_n, np.arange(6), "temperature")
+
+    assert found["folds"] == 0
+    assert found["after"] == summary(labels_n, fit(logits_nk, labels_n)(logits_nk))
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_more_than_two_classes_have_a_temperature_alone(method: Method) -> None:
+    """The refusal says what to give instead."""
+    logits_nk, labels_n = drawn(0, 30, 3, 1.0)
+
+    with pytest.raises(DataError, match=r"for two classes, here are 3: give calibration=temp"):
+        fit(logits_nk, labels_n, method)
 
 
 def test_perfect_calibration_has_no_error() -> None:

@@ -85,9 +85,23 @@ def test_suggestion_mends_overconfidence() -> None:
     found = external.suggest(logits_nk, labels_n, patients_n, RULE, 2)
 
     assert found is not None
-    assert found.temperature == pytest.approx(2, abs=0.4)
+    assert found.calibrator.temperature == pytest.approx(2, abs=0.4)
     before = external.reliability(labels_n, probability.of_classes(logits_nk), patients_n)
     assert found.record(labels_n)["calibration"]["brier"] < before["brier"]
+
+
+def test_suggestion_is_by_the_method_in_force() -> None:
+    """Too few positives foretold: a temperature can't mend it, Platt's sigmoid does."""
+    logits_nk, labels_n, patients_n = site(shift=2.0)
+
+    alone = external.suggest(logits_nk, labels_n, patients_n, RULE, 2)
+    found = external.suggest(logits_nk, labels_n, patients_n, RULE, 2, "platt")
+
+    assert alone is not None
+    assert found is not None
+    record = found.record(labels_n)
+    assert record["calibrator"].startswith("Platt's sigmoid")
+    assert record["calibration"]["ece"] < alone.record(labels_n)["calibration"]["ece"] / 2
 
 
 def test_suggestion_is_judged_on_films_apart() -> None:

@@ -42,7 +42,7 @@ def site() -> Given:
         "renamed": {"VIRUS": "PNEUMONIA"},
         "rule": RULE.model_dump(),
         "threshold": 0.5,
-        "temperature": 1.0,
+        "calibrator": "temperature 1.000",
         **figures,
         "drop": {
             name: metrics.plain(fall)

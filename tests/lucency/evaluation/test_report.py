@@ -47,7 +47,7 @@ def evidence(**changes: Any) -> dict[str, Any]:
         "data": {"name": "films", "digest": "b2" * 32, "drawn": False},
         "rule": {"sensitivity_floor": 0.95, "specificity_floor": 0.8, "confidence": 0.95},
         "threshold": 0.41,
-        "temperature": 1.7,
+        "calibrator": "temperature 1.700",
         "films": 60,
         "patients": 40,
         "positives": 30,
@@ -64,7 +64,13 @@ def evidence(**changes: Any) -> dict[str, Any]:
                 "auroc": None,
             }
         },
-        "calibration": {"before": {"ece": 0.1, "brier": 0.2}, "after": {"ece": 0.05, "brier": 0.1}},
+        "calibration": {
+            "test_before": {"ece": 0.15, "brier": 0.25},
+            "test": {"ece": 0.07, "brier": 0.12},
+            "before": {"ece": 0.1, "brier": 0.2},
+            "after": {"ece": 0.05, "brier": 0.1},
+            "folds": 5,
+        },
         "verdict": {"passed": False, "reasons": ["sensitivity under the floor"]},
         "at_prevalence": [{"prevalence": 0.05, "ppv": interval, "npv": interval}],
         "opened_at": "2026-02-03T14:22:00+00:00",
@@ -90,18 +96,35 @@ def render(
     labels_n: np.ndarray = LABELS_N,
     history: Sequence[dict[str, float]] = (ROW,),
     cases: Sequence[Case] = (CASE,),
+    variants: Sequence[dict[str, Any]] = (),
 ) -> str:
     """A report on 60 films."""
     return report.render(
         evidence=facts or evidence(),
         labels_n=labels_n,
         probabilities_nk=PROBABILITIES_NK,
-        validation_labels_n=labels_n,
-        validation_probabilities_nk=PROBABILITIES_NK,
-        validation_uncalibrated_nk=PROBABILITIES_NK,
+        uncalibrated_nk=PROBABILITIES_NK,
+        variants=variants,
         history=history,
         cases=cases,
     )
+
+
+def variant(name: str, **changes: Any) -> dict[str, Any]:
+    """A row of the table of variants."""
+    return {
+        "name": name,
+        "runs": "openvino bf16",
+        "speed": {"ratio": 1.94, "ms": 24.3, "reference_ms": 47.1, "cpu": "a CPU", "measured": ""},
+        "found": {
+            "auroc": 0.98765,
+            "auroc_drop": 0.00011,
+            "called_alike": 0.9967,
+            "metrics": {"sensitivity": {"value": 0.97, "lower": 0.94321, "upper": 0.98}},
+        },
+        "state": "may serve",
+        **changes,
+    }
 
 
 def evidence_of_three(**changes: Any) -> dict[str, Any]:
@@ -124,15 +147,15 @@ def render_three(
     given_nk: np.ndarray = OF_THREE_NK,
     history: Sequence[dict[str, float]] = ({**ROW, "accuracy": 0.7, "mean_sensitivity": 0.7},),
     cases: Sequence[Case] = (CASE,),
+    variants: Sequence[dict[str, Any]] = (),
 ) -> str:
     """A report on 60 images of three classes."""
     return report.render(
         evidence=facts or evidence_of_three(),
         labels_n=OF_THREE_N,
         probabilities_nk=given_nk * 0.8 + 0.2 / 3,
-        validation_labels_n=OF_THREE_N,
-        validation_probabilities_nk=given_nk * 0.8 + 0.2 / 3,
-        validation_uncalibrated_nk=given_nk * 0.9 + 0.1 / 3,
+        uncalibrated_nk=given_nk * 0.9 + 0.1 / 3,
+        variants=variants,
         history=history,
         cases=cases,
     )
@@ -388,7 +411,7 @@ def test_model_without_mistakes_is_reported() -> None:
 
     assert "Most frequent mistakes" not in html
     assert "No test image was called wrong." in html
-    assert "not available: it needs right and wrong validation images" in html
+    assert "not available: it needs images called right and wrong" in html
 
 
 def test_class_without_films_is_reported() -> None:
@@ -447,3 +470,40 @@ def test_drawn_images_are_announced(drawn: bool) -> None:
 
     assert ("Drawn phantom images, not a clinical result" in html) is drawn
     assert ("All images in this report were drawn by a program" in html) is drawn
+
+
+def test_calibration_in_force_is_told_with_its_worth() -> None:
+    """Method, and errors of test films and of validation films judged by a fit on others."""
+    page = " ".join(render(evidence(calibrator="Platt's sigmoid, shift +1.981")).split())
+
+    assert "Platt&#39;s sigmoid, shift +1.981, fitted on validation films" in page
+    assert "calibration error 0.150 before, 0.070 after" in page
+    assert "each judged by a fit on other patients, the error is 0.100 before and 0.050" in page
+
+
+def test_evidence_of_before_has_no_error_of_test_films() -> None:
+    """A bundle that was evaluated by an older version still gives its page."""
+    older = {"before": {"ece": 0.1, "brier": 0.2}, "after": {"ece": 0.05, "brier": 0.1}}
+
+    page = " ".join(render(evidence(calibration=older)).split())
+
+    assert "calibration error not available before" in page
+    assert "other patients" not in page
+
+
+@pytest.mark.parametrize("rendered", [render, render_three])
+def test_variants_are_shown_with_their_verdicts(rendered: Callable[..., str]) -> None:
+    """Speed, AUROC and the sensitivity bound of each; why one does not answer; what is unknown."""
+    rows = [
+        variant("bf16"),
+        variant("int8", found=None, state="not offered: AUROC drop 0.0080, over 0.005"),
+    ]
+
+    page = rendered(variants=rows)
+
+    (table,) = re.findall(r'<table class="variants">.*?</table>', page, re.DOTALL)
+    for text in ("47.1", "24.3", "1.94", "0.9876", "0.0002", "0.9432", "99.7", "may serve"):
+        assert text in table
+    assert "not offered: AUROC drop 0.0080, over 0.005" in table
+    assert table.count("not measured on these") == 1
+    assert 'class="variants"' not in rendered()

@@ -155,6 +155,7 @@ def test_other_site_is_judged_and_sealed(own: Table, tested: Path, site: Table) 
     assert found["films"] == len(site.columns["label"])
     assert set(found["sites"]) == {"scanner_b"}
     assert evidence["unseen"]["searched"] is True
+    assert evidence["variants"] == {}
     assert evidence["drop"]["auroc"]["value"] == pytest.approx(
         before.evidence["metrics"]["auroc"]["value"]  # type: ignore[index]
         - found["metrics"]["auroc"]["value"]
@@ -215,6 +216,7 @@ def test_bundle_for_a_site_is_another_model(own: Table, tested: Path, site: Tabl
         output=tested / "fitted",
         trained_on=own.path,
         patients=False,
+        calibration="isotonic",
     )
 
     found = recalibrate(given)
@@ -226,7 +228,13 @@ def test_bundle_for_a_site_is_another_model(own: Table, tested: Path, site: Tabl
     assert after.manifest.files[artifact.GRAPH] == before.manifest.files[artifact.GRAPH]
     assert found["temperature"]["after"] == after.model.temperature != 1.5
     assert after.drift.films == len(site.rows("validation"))
+    assert found["calibration"]["before"] == {"method": "temperature"}
+    assert found["calibration"]["after"] == after.model.calibration.model_dump()
     judged = evaluate(asked(site, tested, "fitted", reason="recalibrated for this site"))
+    evidence = Artifact.load(tested / "fitted").evidence
+    assert evidence is not None
+    assert evidence["calibration"]["method"] == "isotonic"
+    assert "isotonic curve of" in (tested / "fitted.html").read_text()
     assert judged["films"] == len(site.rows("test"))
     with pytest.raises(DataError, match="was made from, not another site's"):
         evaluate(asked(own, tested, "fitted", external=True))

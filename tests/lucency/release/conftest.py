@@ -56,7 +56,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "uv.lock").write_text(LOCK)
     (root / "tests").mkdir()
     (root / "tests" / "test_right.py").write_text("def test_right():\n    assert True\n")
-    for name in ("docs", "jobs", "configs", "serve", "platform"):
+    for name in ("docs", "jobs", "configs", "serve", "platform", "k8s"):
         (root / name).symlink_to(ROOT / name)
     identity = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org"]
     for command in (["init", "-q"], ["add", "uv.lock"], ["commit", "-q", "-m", "all"]):

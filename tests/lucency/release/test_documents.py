@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """The project's own tree, with documents that a test may change."""
-    for name in ("jobs", "configs", "serve", "platform"):
+    for name in ("jobs", "configs", "serve", "platform", "k8s"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     return tmp_path

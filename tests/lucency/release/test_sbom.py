@@ -1,7 +1,17 @@
 """The bill of materials from a lock."""
 
+import copy
 import importlib.metadata
+import importlib.resources
+import json
 from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from license_expression import get_spdx_licensing  # type: ignore[import-untyped]
+from packageurl import PackageURL
+from referencing import Registry, Resource
 
 from lucency.release import sbom
 from tests.lucency.release.conftest import LOCK
@@ -29,6 +39,16 @@ def test_hashes_are_the_locks() -> None:
     assert distribution["hashes"] == [{"alg": "SHA-256", "content": "00ff"}]
 
 
+def test_local_version_is_escaped() -> None:
+    """A plus sign, as of a build without CUDA, has to be written otherwise in a package URL."""
+    lock = LOCK.replace("1.0", "1.0+cpu")
+    assert lock != LOCK
+
+    purls = [each["purl"] for each in sbom.of_lock(lock.encode())["components"]]
+
+    assert [PackageURL.from_string(purl).to_string() for purl in purls] == purls
+
+
 def test_equal_locks_have_equal_bills() -> None:
     """The serial number follows from the lock, and another lock has another."""
     first, again = sbom.of_lock(LOCK.encode()), sbom.of_lock(LOCK.encode())
@@ -49,6 +69,77 @@ def test_the_projects_own_bill_is_whole() -> None:
     assert len(references) == len(bill["components"]) == lock.count(b"[[package]]") - 1
     assert named - {bill["metadata"]["component"]["bom-ref"]} <= references
     assert all("licenses" in each for each in bill["components"] if each["name"] == "numpy")
+
+
+@pytest.fixture(scope="module")
+def bill() -> dict[str, Any]:
+    """Of the project's own lock."""
+    return sbom.of_lock((ROOT / "uv.lock").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def standard() -> jsonschema.Draft7Validator:
+    """The schema of CycloneDX 1.6, what it refers to beside it: nothing is fetched."""
+    folder = importlib.resources.files("cyclonedx.schema") / "_res"
+    names = [
+        f"{name}.SNAPSHOT.schema.json"
+        for name in ("bom-1.6", "cryptography-defs", "jsf-0.82", "spdx")
+    ]
+    schemas = {name: json.loads((folder / name).read_text()) for name in names}
+    registry = Registry().with_resources(
+        (f"http://cyclonedx.org/schema/{name}", Resource.from_contents(schema))
+        for name, schema in schemas.items()
+    )
+    return jsonschema.Draft7Validator(
+        schemas[names[0]],
+        registry=registry,
+        format_checker=jsonschema.Draft7Validator.FORMAT_CHECKER,
+    )
+
+
+def test_bill_is_one_by_the_standard(
+    bill: dict[str, Any], standard: jsonschema.Draft7Validator
+) -> None:
+    """The project's own bill holds the schema of CycloneDX, which takes no key it does not know."""
+    assert [error.message for error in standard.iter_errors(bill)] == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("color", "blue"),
+        ("scope", "needed"),
+        ("licenses", [{"license": {"id": "No-Such-Licence"}}]),
+        ("externalReferences", [{"type": "distribution", "url": "u", "hashes": [{"alg": "MD0"}]}]),
+    ],
+)
+def test_standard_would_refuse(
+    bill: dict[str, Any], standard: jsonschema.Draft7Validator, place: str, value: Any
+) -> None:
+    """A key of our own, a word that is not in its lists: so the test before says something."""
+    wrong = copy.deepcopy({**bill, "components": bill["components"][:1]})
+    wrong["components"][0][place] = value
+
+    assert not standard.is_valid(wrong)
+
+
+def test_names_and_licences_are_those_of_their_standards(bill: dict[str, Any]) -> None:
+    """Package URLs are in their canonical form, licence expressions are SPDX's."""
+    licensing = get_spdx_licensing()
+    expressions = {
+        stated["expression"]
+        for each in bill["components"]
+        for stated in each.get("licenses", [])
+        if "expression" in stated
+    }
+
+    purls = [each["purl"] for each in bill["components"]]
+
+    assert [PackageURL.from_string(purl).to_string() for purl in purls] == purls
+    assert expressions
+    for expression in expressions:
+        unknown = licensing.validate(expression).invalid_symbols
+        assert [name for name in unknown if not name.startswith("LicenseRef-")] == []
 
 
 def test_licence_is_what_the_package_states() -> None:
