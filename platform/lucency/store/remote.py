@@ -21,6 +21,8 @@ from lucency.errors import ArtifactError, StoreError
 from lucency.ledger import BEGIN, Chain, Entries
 from lucency.store.place import HISTORY, VERSIONS, same
 
+_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
+
 
 class Remote:
     """
@@ -66,13 +68,11 @@ class Remote:
             return False
         line = self._chain.line(value, self._chain.next(links[-1][1] if links else BEGIN, value))
         path = self._path(HISTORY, f"{after + 1:08d}.json")
-        self._fs.makedirs(self._path(HISTORY), exist_ok=True)
         try:
-            self._fs.pipe_file(path, line, mode="create")
-        except FileExistsError:
-            # Our own, where the answer to a first try was lost and the client tried again: no two
-            # moves have one id.
-            return bool(self._fs.cat_file(path) == line)
+            self._write(path, line, mode="create")
+        except OSError as cause:
+            # It exists; or S3 answers 409, where two create it at the same moment.
+            return self._is_own(path, line, cause)
         return True
 
     def put(self, artifact: Artifact) -> None:
@@ -82,8 +82,10 @@ class Remote:
             for name in names:
                 if (artifact.path / name).is_file():
                     path = self._path(VERSIONS, artifact.version, name)
-                    self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-                    self._fs.pipe_file(path, (artifact.path / name).read_bytes())
+                    try:
+                        self._write(path, (artifact.path / name).read_bytes())
+                    except OSError as cause:
+                        raise self._unwritable(cause) from cause
         same(artifact, self._fetch(artifact.version))
 
     def get(self, version: str) -> Path:
@@ -102,13 +104,37 @@ class Remote:
 
     def write(self, folder: str, name: str, data: bytes) -> None:
         """One object, which comes whole."""
-        self._fs.makedirs(self._path(folder), exist_ok=True)
-        self._fs.pipe_file(self._path(folder, name), data)
+        self._write(self._path(folder, name), data)
 
     def clear(self, folder: str) -> None:
         """Remove the notes in a folder."""
         for name in self._names(folder):
             self._fs.rm_file(self._path(folder, name))
+
+    def _is_own(self, path: str, line: bytes, cause: OSError) -> bool:
+        """
+        Whether the line that is there is ours: the answer to a first try was lost, and the client
+        tried again. No two moves have one id.
+        """
+        # The listing from before the other's move has no such object, and would be believed.
+        self._fs.invalidate_cache()
+        try:
+            return bool(self._fs.cat_file(path) == line)
+        except FileNotFoundError:
+            raise self._unwritable(cause) from cause
+
+    def _write(self, path: str, data: bytes, **options: Any) -> None:
+        # In a bucket folders come with their objects; s3fs would make the bucket itself, which
+        # somebody may have misspelt.
+        if self._uri.partition("://")[0] not in _BUCKETS:
+            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self._fs.pipe_file(path, data, **options)
+
+    def _unwritable(self, cause: OSError) -> StoreError:
+        return StoreError(
+            f"store {self._uri!r} could not be written to: {cause}. Nothing was moved; look at it "
+            "again"
+        )
 
     def _links(self) -> list[tuple[dict[str, Any], str]]:
         lines = self.read(HISTORY)
