@@ -36,9 +36,11 @@ def start_job(
     )
 
 
-def run_job(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run_job(
+    name: str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     """Run a job to its end."""
-    process = start_job(name, *arguments)
+    process = start_job(name, *arguments, environment=environment)
     out, err = process.communicate(timeout=280)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 

@@ -14,7 +14,7 @@ import ray
 import ray.data
 from ray.data.expressions import col
 
-from lucency import cluster
+from lucency import cluster, progress
 from lucency.bundle.artifact import Artifact
 from lucency.bundle.offered import REFERENCE
 from lucency.bundle.predictor import Predictor
@@ -25,6 +25,7 @@ _BATCH = 16
 # Films of a task that predicts many versions of each: some seconds of work, so that progress
 # shows and a lost task costs little.
 _VERSIONS_FILMS = 4
+_PREDICTED = ("sha256", "logits", "probabilities", *FEATURES)
 
 # What is asked about a film, encoded, from its own bytes and its digest; sent to Ray's workers.
 Versions = Callable[[bytes, str], Iterable[bytes]]
@@ -144,12 +145,13 @@ def _run(
         batch_size=_BATCH,
         num_cpus=1,
     )
-    frame = predicted.to_pandas()
-    vectors = ("logits", "probabilities")
-    return {
-        name: np.stack(list(frame[name])) if name in vectors else frame[name].to_numpy()
-        for name in frame.columns
-    }
+    parts: dict[str, list[np.ndarray]] = {}
+    with progress.meter(f"predictions on {split}", len(table.rows(split)), "films") as bar:
+        for batch in predicted.iter_batches(batch_size=None, batch_format="numpy"):
+            for name in _PREDICTED:
+                parts.setdefault(name, []).append(np.asarray(batch[name]))
+            bar.update(len(batch["sha256"]))
+    return {name: np.concatenate(found) for name, found in parts.items()}
 
 
 # Tasks instead of a pool of actors: Ray runs a lost task again, and its processes live on from

@@ -6,6 +6,7 @@ it is whole. Killed anywhere, a later run makes the parts that are missing.
 """
 
 import functools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,6 +197,12 @@ def _made(plan: Plan) -> Iterator[int]:
         num_cpus=1,
     )
     for item in made.iter_rows():
+        if item["failure"]:
+            part = str(plan.parts[int(item["start"])])
+            raise DataError(
+                f"{part!r} can't be written: {item['failure']}. Parts that are there stay; put "
+                "that right and run the same command again"
+            )
         yield int(item["start"])
 
 
@@ -206,9 +213,14 @@ def _part(
     start = int(item["start"][0])
     predictor = batch.loaded(bundle, digest)
     rows = list(_rows(predictor, films.read(start, start + per_part)))
-    with files.atomic_file(Path(str(item["part"][0]))) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary)
-    return {"start": item["start"]}
+    failure = ""
+    try:
+        with files.atomic_file(Path(str(item["part"][0]))) as temporary:
+            pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary)
+    except OSError as cause:
+        # Raised here it would reach the job as text, in Ray Data's own error.
+        failure = os.strerror(cause.errno) if cause.errno else str(cause)
+    return {"start": item["start"], "failure": np.array([failure])}
 
 
 def _rows(predictor: Predictor, named: Iterator[tuple[str, Reader]]) -> Iterator[dict[str, Any]]:

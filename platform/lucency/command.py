@@ -1,9 +1,13 @@
 """What every job shares: parse, call one function, report, end with an honest exit status."""
 
 import argparse
+import errno
+import inspect
 import json
+import os
 import signal
 import sys
+import traceback
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,11 +15,22 @@ from typing import Any, NoReturn, TypeVar
 
 import lucency.environment  # noqa: F401 (first: libraries read it while they are imported)
 from lucency.config.node import Node
-from lucency.errors import GateRefused, LucencyError
+from lucency.errors import ConfigError, GateRefused, LucencyError
 
 N = TypeVar("N", bound=Node)
 
 INTERRUPTED = 130
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A write to a full disk tells of no file.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_INTERRUPTED = {"ok": False, "error": "interrupted", "kind": "KeyboardInterrupt"}
+
+
+class _Parser(argparse.ArgumentParser):
+    """What is wrong with a command line is told as what is wrong with a configuration."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; {' '.join(self.format_usage().split())}")
 
 
 def run(
@@ -31,33 +46,64 @@ def run(
     "error": ...}``; everything for people goes to stderr. Exit status: 0 done, 1 failed,
     2 wrong configuration, 3 refused by the gate, 130 interrupted.
     """
-    parser = argparse.ArgumentParser(description=description.strip().split("\n")[0])
-    parser.add_argument("config", type=Path, help="YAML file, for example under configs/")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="a.b=c", help="changes to the file; --key is key=true"
-    )
-    known, flags = parser.parse_known_args(arguments)
-    overrides = known.overrides + [
-        flag.removeprefix("--") + ("" if "=" in flag else "=true") for flag in flags
-    ]
-    # A supervisor's SIGTERM must leave as little behind as Ctrl-C does.
-    signal.signal(signal.SIGTERM, _interrupt)
-    # A shell starts what it puts in the background with SIGINT ignored.
-    signal.signal(signal.SIGINT, _interrupt)
+    # A supervisor's SIGTERM must leave as little behind as Ctrl-C does, and a shell starts what it
+    # puts in the background with SIGINT ignored.
+    for each in _SIGNALS:
+        signal.signal(each, _interrupt)
     try:
+        known, flags = _parser(config_type, description).parse_known_args(arguments)
+        overrides = known.overrides + [
+            flag.removeprefix("--") + ("" if "=" in flag else "=true") for flag in flags
+        ]
         result = action(config_type.from_file(known.config, overrides))
-    except LucencyError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        figures = error.figures if isinstance(error, GateRefused) else {}
-        _finish({"ok": False, "error": str(error), "kind": type(error).__name__, **figures})
-        sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted: what was finished is kept, run it again to go on", file=sys.stderr)
-        _finish({"ok": False, "error": "interrupted", "kind": "KeyboardInterrupt"})
+        _interrupted()
         sys.exit(INTERRUPTED)
+    except (LucencyError, OSError) as error:
+        if not _correctable(error):
+            raise
+        sys.exit(_failed(error))
     _finish({"ok": True, **result})
     sys.exit(0)
+
+
+def _parser(config_type: type[Node], description: str) -> argparse.ArgumentParser:
+    """Its help tells of the keys what their class does."""
+    parser = _Parser(
+        description=description.strip().split("\n")[0],
+        epilog=f"{inspect.getdoc(config_type)}\n\nKeys: {', '.join(config_type.model_fields)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", type=Path, help="YAML file, for example under configs/")
+    told = "changes to the file; --key is key=true"
+    parser.add_argument("overrides", nargs="*", default=[], metavar="a.b=c", help=told)
+    return parser
+
+
+def _correctable(error: LucencyError | OSError) -> bool:
+    """Our own errors, and what the system refuses: a file, a folder, room on a disk."""
+    if isinstance(error, LucencyError):
+        return True
+    return error.filename is not None or error.errno in _FULL
+
+
+def _failed(error: LucencyError | OSError) -> int:
+    told = str(error) if isinstance(error, LucencyError) else _refusal(error)
+    for line in told.splitlines():
+        print(f"error: {line}", file=sys.stderr)
+    figures = error.figures if isinstance(error, GateRefused) else {}
+    _finish({"ok": False, "error": told, "kind": type(error).__name__, **figures})
+    return error.exit_code if isinstance(error, LucencyError) else LucencyError.exit_code
+
+
+def _refusal(error: OSError) -> str:
+    where = "" if error.filename is None else f"{str(error.filename)!r}: "
+    return f"{where}{error.strerror}"
+
+
+def _interrupted() -> None:
+    print("interrupted: what was finished is kept, run it again to go on", file=sys.stderr)
+    _finish(_INTERRUPTED)
 
 
 def _finish(result: Mapping[str, Any]) -> None:
@@ -65,4 +111,29 @@ def _finish(result: Mapping[str, Any]) -> None:
 
 
 def _interrupt(number: int, frame: types.FrameType | None) -> None:
+    """The first one ends the job in order, which takes seconds; impatience must not undo that."""
+    for each in _SIGNALS:
+        signal.signal(each, _again)
     raise KeyboardInterrupt
+
+
+def _again(number: int, frame: types.FrameType | None) -> None:
+    print("still ending; once more breaks off, and may leave processes behind", file=sys.stderr)
+    for each in _SIGNALS:
+        signal.signal(each, _interrupt)
+
+
+def _last_words(
+    kind: type[BaseException], error: BaseException, where: types.TracebackType | None
+) -> None:
+    """What nobody caught: Ctrl-C while a job is still being imported, and our own mistakes."""
+    if issubclass(kind, KeyboardInterrupt):
+        _interrupted()
+        sys.stderr.flush()
+        # Python would go on to kill itself with SIGINT, which a supervisor reads as a crash.
+        os._exit(INTERRUPTED)
+    traceback.print_exception(kind, error, where)
+    _finish({"ok": False, "error": f"{kind.__name__}: {error}", "kind": kind.__name__})
+
+
+sys.excepthook = _last_words

@@ -1,9 +1,14 @@
-"""A cluster as an operator starts it: jobs by ``ray job submit``, answers, real Prometheus."""
+"""
+A cluster as an operator starts it: jobs by ``ray job submit``, answers, real Prometheus, and a
+retraining that late labels ask for.
+"""
 
 import json
 import os
 import secrets
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,14 +19,38 @@ import venv
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from lucency.config.reevaluate import ReevaluateConfig
 from lucency.datasets.phantom import Phantom
-from tests.processes import ROOT, ending, free_port, wait_until
+from lucency.ledger import Ledger
+from lucency.pipeline.reevaluate import RECORD, reevaluate
+from lucency.store.store import Store
+from tests.lucency.pipeline.month import SECRET, Month
+from tests.processes import (
+    ROOT,
+    alive,
+    descendants,
+    ending,
+    free_port,
+    run_job,
+    start_job,
+    wait_until,
+)
+
+PHANTOM = "configs/pipeline/phantom.yaml"
+TINY = (
+    "dataset.patients=80",
+    "dataset.size=64",
+    "recipe.preprocess.size=32",
+    "recipe.phases.0.epochs=1",
+)
 
 # What the service promises to show; Ray puts its prefix and prometheus its suffixes around.
 SHOWN = (
@@ -33,6 +62,8 @@ SHOWN = (
     "ray_lucency_drift_window_films",
     "ray_lucency_model_info",
 )
+# Ray's own count: requests that replicas of this deployment have answered.
+DRAWN = 'sum(ray_serve_deployment_request_counter_total{deployment="explainer"})'
 
 
 @dataclass(frozen=True)
@@ -112,33 +143,60 @@ def head() -> Iterator[Cluster]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.ray
-@pytest.mark.slow
-def test_submitted_pipeline_serves_and_is_seen_by_prometheus(head: Cluster, tmp_path: Path) -> None:
-    """A job from a checkout trains, promotes and serves where lucency is not installed, watched."""
-    port = free_port()
+@dataclass(frozen=True)
+class Trained:
+    """What the pipeline on the cluster left and says; its model answers at the port."""
+
+    work: Path
+    store: Path
+    port: int
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What makes the pipeline take this up again."""
+        rule = "recipe.rule={sensitivity_floor: 0.001, specificity_floor: 0.0}"
+        return (*TINY, f"work={self.work}", f"store={self.store}", rule)
+
+    @property
+    def bundle(self) -> Path:
+        """That of the champion."""
+        return self.work / "models" / str(self.record["run"]) / "bundle"
+
+
+@pytest.fixture(scope="module")
+def trained(head: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A job from a checkout has trained, promoted and serves, where lucency is not installed."""
+    folder = tmp_path_factory.mktemp("cluster")
+    found = Trained(folder / "work", folder / "store", free_port())
     alone = subprocess.run(
-        [str(head.python), "-c", "import lucency"], capture_output=True, text=True, cwd=tmp_path
+        [str(head.python), "-c", "import lucency"], capture_output=True, text=True, cwd=folder
     )
     assert "No module named 'lucency'" in alone.stderr
 
     done = head.submit(
         "jobs/pipeline.py",
-        "configs/pipeline/phantom.yaml",
-        f"work={tmp_path}/work",
-        f"store={tmp_path}/store",
-        "dataset.patients=80",
-        "dataset.size=64",
-        "recipe.preprocess.size=32",
-        "recipe.phases.0.epochs=1",
-        "recipe.rule={sensitivity_floor: 0.001, specificity_floor: 0.0}",
-        f"serve.port={port}",
+        PHANTOM,
+        *found.settings,
+        f"serve.port={found.port}",
         "serve.keep=true",
         "serve.service.scaling.cpus=0.5",
+        "serve.service.batching.max_batch_size=8",
+        "serve.service.explain={scaling: {cpus: 0.5}}",
+        "serve.service.sites=[north]",
     )
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    record = _last_object(done.stdout)
+    return replace(found, record=_last_object(done.stdout))
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_served_model_is_seen_by_prometheus(
+    head: Cluster, trained: Trained, tmp_path: Path
+) -> None:
+    """The champion answers many clients at once, and all that is promised can be watched."""
+    record, port = trained.record, trained.port
     films = [sample.read() for sample in Phantom(patients=60, size=64, max_films=2, seed=9)]
     with ThreadPoolExecutor(16) as clients:
         sent = [films[number % len(films)] for number in range(120)]
@@ -157,10 +215,148 @@ def test_submitted_pipeline_serves_and_is_seen_by_prometheus(head: Cluster, tmp_
             "sum(ray_lucency_batch_films_sum) / sum(ray_lucency_batch_films_count)",
         )
         drifting = _query(prometheus, "max by (feature) (ray_lucency_drift_stability_index)")
+        sites = _query(prometheus, "max by (site) (ray_lucency_drift_window_films)")
+        # The pipeline asked for a map when it tried the service out.
+        wait_until(lambda: _value(prometheus, DRAWN) >= 1, 60, "the map drawn by the explainer")
     assert films_a_run > 1.2, "sixteen clients at once never shared a batch"
+    assert {series["metric"]["site"] for series in sites} == {"north"}
+    assert Path(record["heat_map"]).read_bytes().startswith(b"\x89PNG")
     assert {series["metric"]["feature"] for series in drifting} == {
         "probability", "brightness", "contrast", "sharpness", "thumbnail",
     }  # fmt: skip
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_worklist_is_made_on_the_cluster(head: Cluster, trained: Trained, tmp_path: Path) -> None:
+    """The list lies where it was asked for, with every mistake of the validation films."""
+    done = head.submit(
+        "jobs/worklist.py",
+        "configs/worklist/default.yaml",
+        f"bundle={trained.bundle}",
+        f"table={trained.work}/data",
+        f"output={tmp_path}/list",
+    )
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    found = _last_object(done.stdout)
+    cases = (tmp_path / "list" / "worklist.csv").read_text().splitlines()[1:]
+    assert len(cases) == sum(found["cases"].values())
+    assert (tmp_path / "list" / "worklist.html").is_file()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_supervisor_can_end_a_served_model(trained: Trained) -> None:
+    """
+    The same pipeline here finds the cluster's run finished and serves; SIGTERM ends it as Ctrl-C
+    does: status 0, no process, a free port.
+    """
+    port, film = free_port(), trained.bundle.parent / "film.jpeg"
+    film.unlink()
+
+    with ending(
+        start_job("pipeline", PHANTOM, *trained.settings, f"serve.port={port}", "serve.keep=true")
+    ) as job:
+        wait_until(film.exists, 200, "an answer")
+        below = list(descendants(job.pid))
+        job.send_signal(signal.SIGTERM)
+        out, err = job.communicate(timeout=60)
+
+    assert job.returncode == 0, err
+    found = json.loads(out.splitlines()[-1])
+    assert (found["run"], found["champion"]) == (trained.record["run"], trained.record["champion"])
+    assert "Traceback" not in err
+    assert "starting" not in err, "it was trained again"
+    wait_until(lambda: not alive(below), 20, "all processes to end")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+
+
+@pytest.mark.slow
+def test_run_of_the_cluster_is_explained_here(trained: Trained, tmp_path: Path) -> None:
+    """The explain job takes the run as it lies there, and says what it measured."""
+    run = f"run={trained.work}/runs/{trained.record['run']}"
+    few = ("films=4", "randomised_films=2", "shown=2")
+
+    done = run_job("explain", "configs/explain/default.yaml", run, *few, f"output={tmp_path}/out")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["films"] == 4
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_retraining_that_labels_ask_for_goes_through_the_gate(
+    head: Cluster, trained: Trained, tmp_path: Path
+) -> None:
+    """
+    Late labels show a model that misses four in ten; the trigger gives the cluster a pipeline job.
+    Its model, trained on labels drawn at random, is refused there, and the champion stays.
+    """
+    config = _retrain_config(head, trained, tmp_path)
+    token = {name: head.environment[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
+
+    stranger = run_job("retrain", str(config), environment={**token, "RAY_AUTH_TOKEN": "0" * 64})
+    done = run_job("retrain", str(config), environment=token)
+
+    assert stranger.returncode == 1
+    assert [line for line in stranger.stderr.splitlines() if line.startswith("error:")]
+    assert "Traceback" not in stranger.stderr
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["outcome"] == "submitted"
+    job = f"{head.dashboard}/api/jobs/{found['id']}"
+    wait_until(lambda: _ended(job, token["RAY_AUTH_TOKEN"]), 400, "the job that was submitted")
+    assert _get(job, token["RAY_AUTH_TOKEN"])["driver_exit_code"] == 3
+    said = _last_object(_get(f"{job}/logs", token["RAY_AUTH_TOKEN"])["logs"])
+    assert "not promoted" in said["error"]
+    assert said["metrics"]["sensitivity"]["lower"] < 0.85
+    assert Store(trained.store).aliases() == trained.record["aliases"]
+    steps = [entry["step"] for entry in Ledger(tmp_path / "ledger.jsonl").entries()]
+    assert steps == ["submitted", "started"], "who was not let in left a line"
+
+
+def _retrain_config(head: Cluster, trained: Trained, folder: Path) -> Path:
+    """Six days of answers and labels, re-evaluated, and a trigger that asks nobody."""
+    month = Month(folder / "logs")
+    month.at = datetime.now(UTC) - timedelta(days=6)
+    for _ in range(6):
+        month.day(60, sensitivity=0.6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LUCENCY_LOG_KEY", SECRET)
+        reevaluate(
+            ReevaluateConfig.from_mapping(
+                {"logs": folder / "logs", "output": folder / "out"}, "test"
+            )
+        )
+    config = {
+        "reevaluation": f"{folder}/out/{RECORD}",
+        "guard": {"new_labels": 1, "new_positives": 1, "approval": False},
+        "submission": {
+            "config": PHANTOM,
+            "overrides": [*TINY, "dataset.label_noise=1.0", f"store={trained.store}"],
+            "address": head.dashboard,
+            "folder": f"{folder}/retrained",
+        },
+        "ledger": f"{folder}/ledger.jsonl",
+    }
+    (folder / "retrain.yaml").write_text(yaml.safe_dump(config))
+    return folder / "retrain.yaml"
+
+
+def _ended(job: str, token: str) -> bool:
+    return _get(job, token)["status"] in ("SUCCEEDED", "FAILED", "STOPPED")
+
+
+def _get(url: str, token: str) -> dict[str, Any]:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        found: dict[str, Any] = json.load(response)
+    return found
 
 
 def _environment_without_lucency(folder: Path) -> Path:
@@ -184,9 +380,9 @@ def _answers(url: str, token: str = "") -> bool:
 
 
 def _predict(port: int, film: bytes) -> dict[str, Any]:
-    with urllib.request.urlopen(
-        f"http://127.0.0.1:{port}/v1/predict", film, timeout=30
-    ) as response:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/predict", film)
+    request.add_header("Lucency-Site", "north")
+    with urllib.request.urlopen(request, timeout=30) as response:
         answer: dict[str, Any] = json.load(response)
     return answer
 

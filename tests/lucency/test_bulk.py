@@ -82,6 +82,19 @@ def test_parts_hold_the_predictors_answers(bundle: Artifact, folder: Path, tmp_p
     assert list(bulk.run(bulk.plan(bundle, films, output, per_part=4))) == []
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+def test_part_that_cannot_be_written_is_told(
+    bundle: Artifact, folder: Path, tmp_path: Path
+) -> None:
+    """What a worker's system refuses reaches the person as one sentence, with the path."""
+    plan = bulk.plan(bundle, Folder.find(folder, ENDINGS), tmp_path / "out", per_part=10)
+    (plan.parts[0] / "in the way").mkdir(parents=True)
+
+    with pytest.raises(DataError, match=r"part-000000.parquet' can't be written: Is a directory"):
+        list(bulk.run(plan))
+
+
 def test_parts_of_something_else_are_kept_apart(
     bundle: Artifact, folder: Path, tmp_path: Path
 ) -> None:

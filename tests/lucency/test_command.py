@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Runs an action as a job; gives exit status, the last line of stdout, and stderr."""
     path = tmp_path / "trip.yaml"
     path.write_text("days: 2\n")
-    before = signal.getsignal(signal.SIGTERM)
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
 
     def run(action: Callable[[Trip], Mapping[str, Any]], *arguments: str) -> tuple[Any, ...]:
         with pytest.raises(SystemExit) as left:
@@ -38,7 +39,8 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
         return left.value.code, json.loads(printed.out.splitlines()[-1]), printed.err
 
     yield run
-    signal.signal(signal.SIGTERM, before)
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 def echo(config: Trip) -> Mapping[str, Any]:
@@ -131,6 +133,69 @@ def test_interruption_is_130(run: Run, number: signal.Signals) -> None:
     assert people.startswith("interrupted")
 
 
+def test_second_interrupt_does_not_undo_the_first(run: Run) -> None:
+    """Ctrl-C pressed again while a job ends is answered, and the job ends in order."""
+    ended = []
+
+    def interrupted(config: Trip) -> Mapping[str, Any]:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            ended.append(config.name)
+        raise AssertionError("the signal should have ended this")
+
+    code, _, people = run(interrupted)
+
+    assert code == 130
+    assert ended == ["tour"]
+    assert [line.split(";")[0].split(":")[0] for line in people.splitlines()] == [
+        "still ending",
+        "interrupted",
+    ]
+
+
+def test_what_the_system_refuses_is_one_clear_line(run: Run, tmp_path: Path) -> None:
+    """A folder under a file, or a disk that is full, is told with its path and without a trace."""
+    wrong = tmp_path / "trip.yaml" / "out"
+
+    def write(config: Trip) -> Mapping[str, Any]:
+        wrong.mkdir(parents=True)
+        return {}
+
+    def fill(config: Trip) -> Mapping[str, Any]:
+        with Path("/dev/full").open("wb", buffering=0) as stream:
+            stream.write(b"1")
+        return {}
+
+    code, result, people = run(write)
+    full, _, told = run(fill)
+
+    assert (code, full) == (1, 1)
+    assert result == {"ok": False, "error": people[7:-1], "kind": "NotADirectoryError"}
+    assert people == f"error: {str(wrong)!r}: Not a directory\n"
+    assert told == "error: No space left on device\n"
+
+
+def test_command_line_without_a_configuration_is_two(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is missing is told as everything else that is wrong with a configuration."""
+    with pytest.raises(SystemExit) as left:
+        command.run(Trip, echo, "A trip.", [])
+
+    printed = capsys.readouterr()
+    assert left.value.code == 2
+    assert "required: config; usage" in json.loads(printed.out)["error"]
+    assert printed.err.count("\n") == 1
+
+
+def test_help_names_the_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    """A person who asks a job for help is told what it may be told."""
+    with pytest.raises(SystemExit):
+        command.run(Trip, echo, "A trip.", ["--help"])
+
+    assert "Keys: days, fresh, name" in capsys.readouterr().out
+
+
 def test_our_own_mistakes_keep_their_traceback(run: Run) -> None:
     """An error that nobody's input explains is not dressed up as one."""
 
@@ -139,3 +204,18 @@ def test_our_own_mistakes_keep_their_traceback(run: Run) -> None:
 
     with pytest.raises(ZeroDivisionError):
         run(broken)
+
+
+def test_nobodys_error_is_told_to_programs_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """The traceback is for people; the last line of stdout is one JSON object all the same."""
+    mistake = ZeroDivisionError("by zero")
+
+    sys.excepthook(ZeroDivisionError, mistake, None)
+
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {
+        "ok": False,
+        "error": "ZeroDivisionError: by zero",
+        "kind": "ZeroDivisionError",
+    }
+    assert "ZeroDivisionError: by zero" in printed.err

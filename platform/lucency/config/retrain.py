@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lucency.config.node import Node
 
@@ -44,7 +44,8 @@ class Submission(Node):
         overrides: Changes to it. ``work`` and ``serve`` are given by the trigger.
         address: Of Ray's job server (http://head:8265); null runs the job here and waits for it.
         runtime_env: For Ray.
-        folder: Every training gets a work folder of its own in it.
+        folder: Every training gets a work folder of its own in it; with an address one that all
+            nodes share.
     """
 
     config: Path
@@ -52,6 +53,15 @@ class Submission(Node):
     address: str | None = None
     runtime_env: Path = Path("jobs/runtime_env.yaml")
     folder: Path
+
+    @model_validator(mode="after")
+    def _kept(self) -> "Submission":
+        if self.address is not None and not self.folder.is_absolute():
+            raise ValueError(
+                f"folder {str(self.folder)!r} is relative, and a job on {self.address} runs in a "
+                "copy of the checkout that is thrown away: give a folder that all nodes share"
+            )
+        return self
 
 
 class RetrainConfig(Node):

@@ -15,7 +15,7 @@ from lucency.explain import figures, network, report, targets
 from lucency.explain.network import Network
 from lucency.explain.study import Films, study
 from lucency.models.base import Classifier
-from lucency.pipeline import subject
+from lucency.pipeline import subject, writable
 from lucency.pipeline.subject import Subject
 from lucency.pipeline.threads import one_thread
 from lucency.preprocess import Preprocess
@@ -41,6 +41,7 @@ def explain(config: ExplainConfig) -> dict[str, Any]:
     run = json.loads((config.run / "run.json").read_text(encoding="utf-8"))
     table = _table(config, run)
     ready = _network(found)
+    writable.ready(config.output)
     with progress.stage(f"read {_SPLIT} films"):
         films, unmeasured = _films(config, table, found.preprocess)
     explained = study(
@@ -77,6 +78,9 @@ def explain(config: ExplainConfig) -> dict[str, Any]:
         shown=config.shown,
         settings=config.to_yaml(),
     )
+    for method, measured in record["methods"].items():
+        told = "; ".join(measured["doubts"]) or "nothing speaks against its maps"
+        progress.say(f"    {method}: {told}")
     files.write_json(config.output / RECORD, record)
     files.write_text(config.output / REPORT, page)
     return {

@@ -68,8 +68,6 @@ def run(config: PipelineConfig) -> dict[str, Any]:
             promoted = promote(
                 PromoteConfig(store=config.store, bundle=bundle, rule=config.recipe.rule)
             )
-            for reason in promoted["reasons"]:
-                progress.say(f"    {reason}")
         result = {
             "run": trained["run"],
             "report": str(report),

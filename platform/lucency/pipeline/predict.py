@@ -46,6 +46,9 @@ def predict(config: PredictConfig) -> dict[str, Any]:
         columns=["decision", "refused"]
     )
     refused = Counter(filter(None, found["refused"].to_pylist()))
+    if refused:
+        why = ", ".join(f"{count} {reason}" for reason, count in refused.most_common())
+        progress.say(f"    {refused.total():,} of {len(films):,} films can't be used: {why}")
     return {
         "output": str(config.output),
         "bundle": str(bundle.path),

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from lucency import progress
 from lucency.bundle.artifact import Artifact
 from lucency.config.promote import PromoteConfig
 from lucency.store import gate
@@ -26,6 +27,8 @@ def promote(config: PromoteConfig) -> dict[str, Any]:
     else:
         reasons = _judged(config, store)
     aliases = store.aliases()
+    for line in [*reasons, *(f"{alias}: {version}" for alias, version in aliases.items())]:
+        progress.say(f"    {line}")
     return {"champion": aliases.get(CHAMPION), "aliases": aliases, "reasons": reasons}
 
 

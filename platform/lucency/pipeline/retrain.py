@@ -6,26 +6,22 @@ steps is taken up by the next one.
 """
 
 import json
-import shlex
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-from ray.job_submission import JobSubmissionClient
-
 from lucency import environment, progress
 from lucency.audit.journal import now, stamp
-from lucency.config.pipeline import PipelineConfig
-from lucency.config.retrain import Approval, Guard, RetrainConfig, Submission
+from lucency.config.retrain import Approval, Guard, RetrainConfig
 from lucency.errors import ConfigError, DataError
 from lucency.ledger import Entries, Ledger
+from lucency.pipeline import retrain_submission as submission
+from lucency.pipeline.reevaluate import RECORD as REEVALUATION
+from lucency.pipeline.retrain_submission import NotTaken, Submit
 
-# A command to be run, and the id under which it is known; gives what is known of it after.
-Submit = Callable[[Sequence[str], str], dict[str, Any]]
+_SUBMITTED, _REFUSED = "submitted", "refused"
+_NEEDED = {"at", "overall", "rule", "arrived"}
 
 
 def retrain(
@@ -36,13 +32,14 @@ def retrain(
 
     Raises:
         ConfigError: the pipeline's configuration is wrong, or approval is given to no request.
+        ClusterError: the cluster does not answer, or does not take the job.
         DataError: there is no re-evaluation.
         LedgerError: the record of earlier trainings was changed.
     """
     at = at or now()
     ledger = Ledger(config.ledger)
     record = _record(config.reevaluation)
-    before = ledger.entries()
+    before = _taken(ledger.entries())
     if config.approve is not None:
         before = _answered(ledger, config.approve, config.guard, at)
     waiting = _open(before, config.guard, at)
@@ -78,7 +75,7 @@ def reasons(config: RetrainConfig, record: Mapping[str, Any], at: datetime) -> l
 def held_back(guard: Guard, entries: Entries, record: Mapping[str, Any], at: datetime) -> list[str]:
     """What the guard has against it; nothing where it may go on."""
     found = []
-    submitted = [entry for entry in entries if entry["step"] == "submitted"]
+    submitted = [entry for entry in entries if entry["step"] == _SUBMITTED]
     last = submitted[-1] if submitted else None
     for name, word, least in (
         ("labelled", "labelled", guard.new_labels),
@@ -96,10 +93,24 @@ def held_back(guard: Guard, entries: Entries, record: Mapping[str, Any], at: dat
     return found
 
 
+def _taken(entries: Entries) -> Entries:
+    """Without submissions that a cluster refused: nothing was started, so nothing cools down."""
+    refused = {entry["id"] for entry in entries if entry["step"] == _REFUSED}
+    return [entry for entry in entries if entry.get("id") not in refused]
+
+
 def _record(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{str(path)!r} does not exist: run python jobs/reevaluate.py first")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not found.keys() >= _NEEDED:
+        raise DataError(
+            f"{str(path)!r} is no record of a re-evaluation: give the {REEVALUATION!r} that "
+            "python jobs/reevaluate.py wrote"
+        )
     return found
 
 
@@ -111,7 +122,7 @@ def _open(entries: Entries, guard: Guard, at: datetime) -> dict[str, Any] | None
             found = {**entry, "answer": None}
         elif entry["step"] == "answered" and found is not None:
             found["answer"] = entry
-        elif entry["step"] == "submitted":
+        elif entry["step"] == _SUBMITTED:
             found = None
     if found is None:
         return None
@@ -121,7 +132,7 @@ def _open(entries: Entries, guard: Guard, at: datetime) -> dict[str, Any] | None
 
 def _answered(ledger: Ledger, answer: Approval, guard: Guard, at: datetime) -> Entries:
     def asked(entries: Entries) -> None:
-        waiting = _open(entries, guard, at)
+        waiting = _open(_taken(entries), guard, at)
         if waiting is None or waiting["answer"] is not None:
             raise ConfigError(
                 f"approve answers no request: none waits in {str(ledger.path)!r}; run the job "
@@ -129,7 +140,7 @@ def _answered(ledger: Ledger, answer: Approval, guard: Guard, at: datetime) -> E
             )
 
     entry = {"step": "answered", "at": stamp(at), "who": environment.user(), **answer.plain()}
-    return [*ledger.append(entry, check=asked), entry]
+    return [*_taken(ledger.append(entry, check=asked)), entry]
 
 
 def _asked(
@@ -153,63 +164,29 @@ def _submitted(
 ) -> dict[str, Any]:
     name = f"retrain-{at:%Y%m%d-%H%M%S}"
     work = config.submission.folder / name
-    command = _command(config.submission, work)
+    command = submission.command(config.submission, str(work))
+    start = submit or submission.submitter(config.submission)
     entry = {
-        **{"step": "submitted", "at": stamp(at), "who": environment.user(), "id": name},
+        **{"step": _SUBMITTED, "at": stamp(at), "who": environment.user(), "id": name},
         **{"work": str(work), "command": command, **state},
     }
     # Before it is started: a call that dies right after must not start it twice.
     ledger.append(entry, check=lambda entries: _refuse_second(config.guard, entries, at))
-    result = (submit or _submitter(config.submission))(command, name)
+    try:
+        result = start(command, name)
+    except NotTaken as cause:
+        ledger.append({"step": _REFUSED, "at": stamp(now()), "id": name, "why": str(cause)})
+        raise
     ledger.append({"step": "started", "at": stamp(now()), "id": name, **result})
-    return _done("submitted", {**state, "id": name, "work": str(work), **result})
+    return _done(_SUBMITTED, {**state, "id": name, "work": str(work), **result})
 
 
 def _refuse_second(guard: Guard, entries: Entries, at: datetime) -> None:
     """Two calls at once: the ledger lets one in, the other finds its line."""
-    last = [entry for entry in entries if entry["step"] == "submitted"][-1:]
+    last = [entry for entry in _taken(entries) if entry["step"] == _SUBMITTED][-1:]
     until = timedelta(days=guard.cool_down_days)
     if last and at - datetime.fromisoformat(last[0]["at"]) < until:
         raise ConfigError(f"{last[0]['id']} was submitted by another call in this moment")
-
-
-def _command(submission: Submission, work: Path) -> list[str]:
-    """
-    The pipeline with a work folder of its own; what is wrong is told before anything starts.
-
-    Raises:
-        ConfigError: its configuration is wrong.
-    """
-    overrides = [*submission.overrides, f"work={work}", "serve=null"]
-    PipelineConfig.from_file(submission.config, overrides)
-    return ["jobs/pipeline.py", str(submission.config), *overrides]
-
-
-def _submitter(submission: Submission) -> Submit:
-    if submission.address is None:
-        return _here
-    address, runtime_env = submission.address, submission.runtime_env
-
-    def on_cluster(command: Sequence[str], name: str) -> dict[str, Any]:
-        given = yaml.safe_load(runtime_env.read_text(encoding="utf-8"))
-        client = JobSubmissionClient(address)
-        quoted = shlex.join(["python", *command])
-        client.submit_job(
-            entrypoint=quoted, submission_id=name, runtime_env={"working_dir": ".", **given}
-        )
-        return {"address": address}
-
-    return on_cluster
-
-
-def _here(command: Sequence[str], name: str) -> dict[str, Any]:
-    """In a process of its own, to its end; its last line is the pipeline's result."""
-    with progress.stage(name):
-        done = subprocess.run(
-            [sys.executable, *command], stdout=subprocess.PIPE, text=True, check=False
-        )
-    lines = done.stdout.strip().splitlines()
-    return {"exit_status": done.returncode, "result": json.loads(lines[-1]) if lines else None}
 
 
 def _done(outcome: str, state: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from lucency.bundle.artifact import Artifact, ModelCard
 from lucency.config.robustness import RobustnessConfig
 from lucency.datasets.table import Table
 from lucency.evaluation import metrics
-from lucency.pipeline import own_films
+from lucency.pipeline import own_films, writable
 from lucency.robustness import figures, probes, report
 from lucency.robustness.base import corrupt, every, severities
 from lucency.robustness.probes import PROBES
@@ -34,6 +34,7 @@ def robustness(config: RobustnessConfig) -> dict[str, Any]:
     began = time.monotonic()
     bundle, table = Artifact.load(config.bundle), Table.open(config.table)
     _check(bundle, table, config)
+    writable.ready(config.report.parent)
     rows = _chosen(table, config)
     versions = Versions(
         corruptions=config.corruptions if config.corruptions is not None else every(),

@@ -24,7 +24,7 @@ from lucency.evaluation import worklist as lists
 from lucency.evaluation.worklist import KINDS, Case
 from lucency.evaluation.worklist_page import Shown, render
 from lucency.ledger import Ledger
-from lucency.pipeline import own_films
+from lucency.pipeline import own_films, writable
 
 _RECORD, _CSV, _PAGE = "worklist.json", "worklist.csv", "worklist.html"
 _LEDGER, _REVIEW, _CORRECTIONS = "reviews.jsonl", "review.json", "label_corrections.csv"
@@ -52,6 +52,7 @@ def worklist(config: WorklistConfig) -> dict[str, Any]:
 def _make(config: WorklistConfig) -> dict[str, Any]:
     bundle, table = Artifact.load(config.bundle), Table.open(config.table)
     threshold = _refuse_unfit(bundle, table, config)
+    writable.ready(config.output)
     with cluster.connected():
         if config.split == "test":
             own_films.opened(bundle, table, config.reason)

@@ -11,12 +11,13 @@ import pytest
 
 from lucency.config.reevaluate import ReevaluateConfig
 from lucency.config.retrain import RetrainConfig
-from lucency.errors import ConfigError, DataError
+from lucency.errors import ClusterError, ConfigError, DataError
 from lucency.ledger import Ledger
-from lucency.pipeline import retrain as module
+from lucency.pipeline import retrain_submission
 from lucency.pipeline.reevaluate import RECORD, reevaluate
 from lucency.pipeline.retrain import retrain
 from tests.conftest import ROOT
+from tests.processes import free_port
 
 from .month import SECRET, Month
 
@@ -215,17 +216,83 @@ def test_wrong_pipeline_is_told_before_anything_is_recorded(bad: Watch) -> None:
     assert bad.steps() == []
 
 
+def _asked_of(bad: Watch, address: str, **changes: Any) -> dict[str, Any]:
+    bad.guard["approval"] = False
+    given = {
+        "config": ROOT / "configs" / "pipeline" / "phantom.yaml",
+        "overrides": [f"store={bad.folder}/store"],
+        "folder": bad.folder / "retrained",
+        "address": address,
+        "runtime_env": ROOT / "jobs" / "runtime_env.yaml",
+        **changes,
+    }
+    return {"submission": given}
+
+
+def test_cluster_that_is_not_there_costs_no_cool_down(bad: Watch) -> None:
+    """It is asked before anything is recorded, so the next night may try again."""
+    asked = _asked_of(bad, f"http://127.0.0.1:{free_port()}")
+    bad._submit = None  # type: ignore[method-assign,assignment]
+
+    with pytest.raises(ClusterError, match="nothing was submitted"):
+        bad.ask(**asked)
+    assert bad.steps() == []
+
+
+def test_submission_that_was_refused_costs_no_cool_down(
+    bad: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that the cluster did not take is on record, and is no training."""
+
+    def full(command: Sequence[str], name: str) -> dict[str, Any]:
+        raise retrain_submission.NotTaken("no agent")
+
+    bad.ask()
+    with monkeypatch.context() as patch:
+        patch.setattr(bad, "_submit", full)
+        with pytest.raises(ClusterError, match="no agent"):
+            bad.ask(**APPROVE)
+    bad.month.at += timedelta(days=1)
+
+    assert bad.ask() == "submitted", "the yes is good for the next try"
+    assert bad.steps() == ["requested", "answered", "submitted", "refused", "submitted", "started"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"folder": "work/retrained"}, "folder 'work"), ({"overrides": []}, "store 'work")],
+)
+def test_what_a_cluster_would_throw_away_is_told(
+    bad: Watch, changes: dict[str, Any], said: str
+) -> None:
+    """Relative paths would lie in the cluster's copy of the checkout, which goes with the job."""
+    with pytest.raises(ConfigError, match=f"{said}.*is relative"):
+        bad.ask(**_asked_of(bad, "http://127.0.0.1:8265", **changes))
+    assert bad.steps() == []
+
+
 def test_figures_are_needed(tmp_path: Path) -> None:
     """Without a re-evaluation there is nothing to decide on."""
     with pytest.raises(DataError, match=r"jobs/reevaluate\.py"):
         Watch(tmp_path, Month(tmp_path / "logs")).ask()
 
 
+@pytest.mark.parametrize("text", ["# Notes", "[]", '{"at": "2026-03-02"}'])
+def test_other_file_is_no_record(bad: Watch, text: str) -> None:
+    """What the re-evaluation did not write is told as such."""
+    (bad.folder / "out" / RECORD).write_text(text)
+
+    with pytest.raises(DataError, match="no record of a re-evaluation"):
+        bad.ask()
+
+
 def test_job_here_runs_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its exit status and its last line are what is recorded."""
     monkeypatch.chdir(ROOT)
 
-    found = module._here(["-c", "print('x'); print('{\"ok\": true}'); exit(3)"], "retrain-1")
+    found = retrain_submission.here(
+        ["-c", "print('x'); print('{\"ok\": true}'); exit(3)"], "retrain-1"
+    )
 
     assert found == {"exit_status": 3, "result": {"ok": True}}
     assert json.dumps(found)
