@@ -3,16 +3,22 @@
 import base64
 import hashlib
 import html
+import http
 import json
 import re
+from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
 from lucency.bundle.artifact import Artifact
+from lucency.config.serve import SITE, VIEW
 
+from . import problems
 from .bodies import FIELD
+from .origin import SITE_HEADER, VIEW_HEADER
+from .recorder import PATIENT_HEADER
 from .roles import need_of
 
 DESCRIPTION = (
@@ -20,15 +26,49 @@ DESCRIPTION = (
     "several labels it shows. Not a medical device; for research use."
 )
 _BINARY = {"type": "string", "format": "binary"}
-_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string", "maxLength": 255},
-    "description": "Send the same one when you send a film again: the answer has the same id, and "
-    "logs and labels count it once.",
-    "example": "3f1c6a0e-9a51-4c9e-8f57-2f6f6f0d7c11",
-}
+_FILM = {**_BINARY, "minLength": 1}
+
+
+def _header(name: str, text: str, example: str, **schema: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", **schema},
+        "description": text,
+        "example": example,
+    }
+
+
+_KEY = _header(
+    "Idempotency-Key",
+    "Send the same one when you send a film again: the answer has the same id, and logs and "
+    "labels count it once.",
+    "3f1c6a0e-9a51-4c9e-8f57-2f6f6f0d7c11",
+    minLength=1,
+    maxLength=255,
+)
+_ORIGIN = [
+    _header(
+        SITE_HEADER,
+        "Where the film was taken. Drift is told for each site on the service's list, and for all "
+        "others together; the log has the name as it is given.",
+        "ward 3",
+        pattern=f"^({SITE})?$",
+    ),
+    _header(
+        VIEW_HEADER,
+        "The film's view in DICOM's words, on a list of its own.",
+        "PA",
+        pattern=f"^({VIEW})?$".replace("A-Z", "A-Za-z"),
+    ),
+]
+_PATIENT = _header(
+    PATIENT_HEADER,
+    "While two models are tried, all films under one name have the same model. It is hashed, and "
+    "written nowhere.",
+    "0815",
+)
 
 
 def _form(schema: dict[str, Any]) -> dict[str, Any]:
@@ -37,27 +77,31 @@ def _form(schema: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+TENSORS: dict[str, Any] = {"parameters": [_KEY, *_ORIGIN]}
 ONE_FILM: dict[str, Any] = {
-    "parameters": [_KEY],
+    "parameters": [_KEY, *_ORIGIN, _PATIENT],
     "requestBody": {
         "required": True,
         "description": "The type is told by the film's first bytes, whatever is declared.",
         "content": {
             **{
-                kind: {"schema": _BINARY}
-                for kind in ("image/jpeg", "image/png", "application/dicom")
+                kind: {"schema": _FILM} for kind in ("image/jpeg", "image/png", "application/dicom")
             },
-            "multipart/form-data": _form(_BINARY),
+            "multipart/form-data": _form(_FILM),
         },
     },
 }
-SEVERAL_FILMS: dict[str, Any] = {
-    "parameters": [_KEY],
-    "requestBody": {
-        "required": True,
-        "content": {"multipart/form-data": _form({"type": "array", "items": _BINARY})},
-    },
-}
+
+
+def several_films(most: int) -> dict[str, Any]:
+    """What a batch is asked with; an empty film among others has its own problem."""
+    films = {"type": "array", "items": _BINARY, "minItems": 1, "maxItems": most}
+    return {
+        "parameters": ONE_FILM["parameters"],
+        "requestBody": {"required": True, "content": {"multipart/form-data": _form(films)}},
+    }
+
+
 _SCHEMES = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer", "description": "a key or a token (JWT)"},
@@ -148,18 +192,40 @@ def _document(app: FastAPI, artifact: Artifact, guarded: bool) -> dict[str, Any]
     for path, body in (("/v1/predict", shown), ("/v1/predict:batch", batch)):
         answers = document["paths"][path]["post"]["responses"]
         answers["200"]["content"]["application/json"]["example"] = body
+    late = document["components"]["schemas"].get("LateLabel")
+    if late is not None:
+        late["properties"]["label"]["enum"] = list(labels)
+    _mend(document)
+    if guarded:
+        _close(document)
     for operation in _operations(document):
         for status, answer in operation["responses"].items():
             for content in answer.get("content", {}).items():
                 if content[0] == "application/problem+json":
                     content[1].setdefault("example", _problem(int(status)))
-    if guarded:
-        document["components"]["securitySchemes"] = _SCHEMES
-        for path, methods in document["paths"].items():
-            for operation in methods.values():
-                known: list[dict[str, list[str]]] = [{name: []} for name in _SCHEMES]
-                operation["security"] = [] if need_of(path) == "nobody" else known
     return document
+
+
+def _mend(document: dict[str, Any]) -> None:
+    """Take out the 422 that FastAPI tells of: ours is a problem, and stands where it can occur."""
+    for operation in _operations(document):
+        if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+            del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+
+
+def _close(document: dict[str, Any]) -> None:
+    """Tell of the guard: its schemes and its refusals, on every path that is not open to all."""
+    document["components"]["securitySchemes"] = _SCHEMES
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            operation["security"] = []
+            if need_of(path) != "nobody":
+                operation["security"] = [{name: []} for name in _SCHEMES]
+                for status, refusal in problems.REFUSALS.items():
+                    told = {"description": http.HTTPStatus(int(status)).phrase, **refusal}
+                    operation["responses"].setdefault(str(status), deepcopy(told))
 
 
 def _problem(status: int = 415) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def _add_films(app: FastAPI, classifier: Live, recorder: Recorder, most: int) ->
         "/v1/predict:batch",
         response_model=Results,
         responses=problems.RESPONSES,
-        openapi_extra=docs.SEVERAL_FILMS,
+        openapi_extra=docs.several_films(most),
     )
     async def predict_batch(request: Request) -> Response:
         """Several films as parts ``image`` of one form: to each its answer or its problem."""
@@ -205,6 +205,7 @@ def _described(artifact: Artifact, *, explains: bool) -> Described:
         explains=explains,
         threshold=artifact.model.threshold,
         temperature=artifact.model.temperature,
+        calibration=artifact.model.calibration.method,
         created=artifact.manifest.created,
         data_digest=artifact.manifest.data_digest,
         drawn_films=evidence["data"]["drawn"] if evidence else None,

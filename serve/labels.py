@@ -6,9 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from lucency.config.serve import SITE
+
 from . import problems
 from .problems import UnknownLabel
-from .recorder import SITE, Recorder
+from .recorder import Recorder
 
 # Free text is not stored: names are hashed, and a site has a short name.
 _Name = Annotated[str, Field(min_length=1, max_length=128)]

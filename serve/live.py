@@ -22,6 +22,7 @@ from lucency.errors import StoreError
 from lucency.store.store import State, Store
 
 from .classifier import Classifier, Timed
+from .origin import NOWHERE, Origin
 from .telemetry import Telemetry
 
 # A bundle that can't be loaded is tried again: the share it lies on may have been away.
@@ -36,7 +37,9 @@ class Trial(Protocol):
 
     challenger: Classifier
 
-    async def classify(self, champion: Classifier, data: bytes, key: str | None) -> Timed: ...
+    async def classify(
+        self, champion: Classifier, data: bytes, key: str | None, origin: Origin
+    ) -> Timed: ...
 
 
 class Live:
@@ -84,7 +87,9 @@ class Live:
         arms = (champion,) if trial is None else (champion, trial.challenger)
         return tuple(each.predictor.artifact for each in arms)
 
-    async def classify(self, data: bytes, key: str | None = None) -> Timed:
+    async def classify(
+        self, data: bytes, key: str | None = None, origin: Origin = NOWHERE
+    ) -> Timed:
         """
         One film from its bytes; the answer says who gave it.
 
@@ -97,8 +102,8 @@ class Live:
         """
         champion, trial = self._now
         if trial is None:
-            return await champion.classify(data)
-        return await trial.classify(champion, data, key)
+            return await champion.classify(data, origin)
+        return await trial.classify(champion, data, key, origin)
 
     async def check(self, timeout_s: float) -> None:
         """The champion's golden films once more."""
@@ -205,6 +210,25 @@ class Succession:
             self._live.switch(champion)
             self._switched = True
             _log.info("%s is %s now, was %s", self._alias, version, before)
+
+
+class Leaving:
+    """Ends the gauges of models that answer no more, a look later: some films may still be out."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._before: dict[str, Telemetry] = {}
+        self._gone: dict[str, Telemetry] = {}
+
+    def look(self, state: State) -> None:
+        """Compare who answers with who did at the last look."""
+        arms = (self._live.champion, self._live.challenger)
+        now = {each.predictor.artifact.version: each.telemetry for each in arms if each is not None}
+        for version, telemetry in self._gone.items():
+            if version not in now:
+                telemetry.leave()
+        self._gone = {name: self._before[name] for name in self._before.keys() - now.keys()}
+        self._before = now
 
 
 class Looks(Protocol):

@@ -10,26 +10,38 @@ import base64
 import binascii
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Input
 from lucency.drift import reference as drift
 from lucency.preprocess import tables
 
-from . import problems
+from . import problems, tensors
 from .classifier import Classifier, Timed
 from .live import Live
-from .problems import BadRequest, UnknownModel
+from .origin import Origin
+from .problems import BadRequest, UnknownCoding, UnknownModel
 from .recorder import Recorder
-from .schemas import Health
+from .tensors import (
+    Datatype,
+    InferenceAnswer,
+    InferenceOutput,
+    InferenceRequest,
+    InferenceTensor,
+    ModelMetadata,
+    ModelReady,
+    ServerLive,
+    ServerMetadata,
+    ServerReady,
+    TensorMetadata,
+)
 
 _LENGTH = "inference-header-content-length"
-_Datatype = Literal["BYTES", "FP32"]
 _BYTES: Final = "BYTES"
 _FLOATS: Final = "FP32"
 _EXTENSIONS = ["binary_tensor_data"]
@@ -37,68 +49,8 @@ _EXTENSIONS = ["binary_tensor_data"]
 _ROOM = 1e-3
 
 
-class _Parameters(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    binary_data_size: int | None = Field(None, ge=0)
-    binary_data: bool | None = None
-    binary_data_output: bool = False
-
-
-class _Tensor(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    name: str
-    shape: list[int] = Field(min_length=1, max_length=4)
-    datatype: str
-    parameters: _Parameters = _Parameters()
-    data: list[Any] | None = None
-
-
-class _Wanted(BaseModel):
-    name: str
-    parameters: _Parameters = _Parameters()
-
-
-class _Asked(BaseModel):
-    """The JSON of a request."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    id: str = Field("", max_length=255)
-    parameters: _Parameters = _Parameters()
-    inputs: list[_Tensor] = Field(min_length=1, max_length=1)
-    outputs: list[_Wanted] | None = Field(None, max_length=32)
-
-
-class TensorMetadata(BaseModel):
-    """One input or output."""
-
-    name: str
-    datatype: _Datatype
-    shape: list[int]
-
-
-class ModelMetadata(BaseModel):
-    """What a client must know to ask."""
-
-    name: str
-    versions: list[str]
-    platform: str
-    inputs: list[TensorMetadata]
-    outputs: list[TensorMetadata]
-
-
-class ServerMetadata(BaseModel):
-    """Who answers, and which extensions it knows."""
-
-    name: str
-    version: str
-    extensions: list[str]
-
-
 # What each output is made of, for one film.
-_OUTPUTS: dict[str, tuple[_Datatype, bool, Callable[[str, Timed], Any]]] = {
+_OUTPUTS: dict[str, tuple[Datatype, bool, Callable[[str, Timed], Any]]] = {
     "probability": (_FLOATS, False, lambda _, timed: timed.prediction.probability),
     "probabilities": (_FLOATS, True, lambda _, timed: timed.prediction.probabilities),
     "logits": (_FLOATS, True, lambda _, timed: timed.prediction.logits),
@@ -120,43 +72,56 @@ def router(live: Live, recorder: Recorder, *, max_films: int) -> APIRouter:
     routes = APIRouter(tags=["Open Inference Protocol"])
 
     @routes.get("/v2/health/live")
-    async def lives() -> Health:
+    async def lives() -> ServerLive:
         """The process lives."""
-        return Health(status="ok")
+        return ServerLive()
 
     @routes.get("/v2/health/ready")
-    async def ready() -> Health:
+    async def ready() -> ServerReady:
         """The model is loaded."""
-        return Health(status="ready")
+        return ServerReady()
 
     @routes.get("/v2")
     async def server() -> ServerMetadata:
         """Who answers."""
         return ServerMetadata(name="lucency", version="1", extensions=_EXTENSIONS)
 
+    # Each path once more with the version: a default here would make it a parameter of the query.
     @routes.get("/v2/models/{name}", responses=problems.NO_MAP)
-    @routes.get("/v2/models/{name}/versions/{version}", responses=problems.NO_MAP)
-    async def metadata(name: str, version: str = "") -> ModelMetadata:
+    async def metadata(name: str) -> ModelMetadata:
         """Inputs and outputs of the model."""
+        return await version_metadata(name, "")
+
+    @routes.get("/v2/models/{name}/versions/{version}", responses=problems.NO_MAP)
+    async def version_metadata(name: str, version: str) -> ModelMetadata:
+        """Inputs and outputs of the model, if it is of this version."""
         artifact = live.predictor.artifact
         _check(artifact, name, version)
         return _metadata(artifact)
 
     @routes.get("/v2/models/{name}/ready", responses=problems.NO_MAP)
-    @routes.get("/v2/models/{name}/versions/{version}/ready", responses=problems.NO_MAP)
-    async def model_ready(name: str, version: str = "") -> Health:
+    async def model_ready(name: str) -> ModelReady:
         """This model is loaded."""
-        _check(live.predictor.artifact, name, version)
-        return Health(status="ready")
+        return await version_ready(name, "")
 
-    @routes.post("/v2/models/{name}/infer", responses={**problems.NO_MAP, **problems.RESPONSES})
-    @routes.post(
-        "/v2/models/{name}/versions/{version}/infer",
-        responses={**problems.NO_MAP, **problems.RESPONSES},
-    )
-    async def infer(request: Request, name: str, version: str = "") -> Response:
+    @routes.get("/v2/models/{name}/versions/{version}/ready", responses=problems.NO_MAP)
+    async def version_ready(name: str, version: str) -> ModelReady:
+        """This version of the model is loaded."""
+        _check(live.predictor.artifact, name, version)
+        return ModelReady(name=name)
+
+    told = tensors.told()
+
+    @routes.post("/v2/models/{name}/infer", **told)
+    async def infer(request: Request, name: str) -> Response:
         """Films as ``image`` (BYTES: JPEG, PNG, DICOM) or prepared as ``input`` (FP32)."""
+        return await version_infer(request, name, "")
+
+    @routes.post("/v2/models/{name}/versions/{version}/infer", **told)
+    async def version_infer(request: Request, name: str, version: str) -> Response:
+        """The same, refused where another version is in force."""
         raw = await request.body()  # first: the reason must not meet a client still sending
+        _refuse_compressed(request)
         champion = live.champion
         artifact = champion.predictor.artifact
         _check(artifact, name, version)
@@ -182,8 +147,9 @@ def router(live: Live, recorder: Recorder, *, max_films: int) -> APIRouter:
         request: Request, array_chw: np.ndarray, champion: Classifier
     ) -> tuple[str, Timed]:
         recorder.ready()
+        origin = Origin.of(request.scope)
         # An array is made for one model: it never goes to another.
-        timed = await champion.answer(Input(array_chw, drift.describe(array_chw), 0.0))
+        timed = await champion.answer(Input(array_chw, drift.describe(array_chw), 0.0), origin)
         return await recorder.answered(request.scope, array_chw.tobytes(), timed), timed
 
     return routes
@@ -193,6 +159,16 @@ def _check(artifact: Artifact, name: str, version: str) -> None:
     if name != artifact.manifest.name or version not in ("", artifact.version):
         raise UnknownModel(
             f"the model here is {artifact.manifest.name!r}, version {artifact.version!r}"
+        )
+
+
+def _refuse_compressed(request: Request) -> None:
+    coding = request.headers.get("content-encoding", "identity")
+    if coding != "identity":
+        raise UnknownCoding(
+            "the request has a Content-Encoding; send it without compression, which films and "
+            "tensors hardly gain from",
+            {"Accept-Encoding": "identity"},
         )
 
 
@@ -217,13 +193,13 @@ def _metadata(artifact: Artifact) -> ModelMetadata:
     )
 
 
-def _split(raw: bytes, length: str | None) -> tuple[_Asked, bytes]:
+def _split(raw: bytes, length: str | None) -> tuple[InferenceRequest, bytes]:
     """The JSON of a request and the bytes behind it."""
     if length is not None and not (length.isdecimal() and int(length) <= len(raw)):
         raise BadRequest(f"Inference-Header-Content-Length is no number up to {len(raw)}")
     end = len(raw) if length is None else int(length)
     try:
-        asked = _Asked.model_validate_json(raw[:end])
+        asked = InferenceRequest.model_validate_json(raw[:end])
     except ValidationError as cause:
         # Not the values: a film may be among them.
         wrong = "; ".join(
@@ -234,7 +210,7 @@ def _split(raw: bytes, length: str | None) -> tuple[_Asked, bytes]:
     return asked, raw[end:]
 
 
-def _count(tensor: _Tensor, shape: Sequence[int], most: int) -> int:
+def _count(tensor: InferenceTensor, shape: Sequence[int], most: int) -> int:
     """The films in a tensor."""
     count = math.prod(shape) if all(side > 0 for side in shape) else 0
     if not 1 <= count <= most:
@@ -242,7 +218,7 @@ def _count(tensor: _Tensor, shape: Sequence[int], most: int) -> int:
     return count
 
 
-def _films(tensor: _Tensor, binary: bytes, most: int) -> list[bytes]:
+def _films(tensor: InferenceTensor, binary: bytes, most: int) -> list[bytes]:
     count = _count(tensor, tensor.shape, most)
     if tensor.parameters.binary_data_size is not None:
         films = list(_elements(_binary(tensor, binary)))
@@ -273,7 +249,7 @@ def _decoded(element: object) -> bytes:
         raise BadRequest("in JSON the elements of `image` are films in base64") from None
 
 
-def _binary(tensor: _Tensor, binary: bytes) -> bytes:
+def _binary(tensor: InferenceTensor, binary: bytes) -> bytes:
     if tensor.parameters.binary_data_size != len(binary):
         raise BadRequest(
             f"binary_data_size is {tensor.parameters.binary_data_size}, {len(binary)} bytes follow "
@@ -282,7 +258,9 @@ def _binary(tensor: _Tensor, binary: bytes) -> bytes:
     return binary
 
 
-def _arrays(tensor: _Tensor, binary: bytes, artifact: Artifact, most: int) -> list[np.ndarray]:
+def _arrays(
+    tensor: InferenceTensor, binary: bytes, artifact: Artifact, most: int
+) -> list[np.ndarray]:
     recipe = artifact.model.preprocess
     wanted = [recipe.channels, recipe.size, recipe.size]
     if tensor.shape[1:] != wanted:
@@ -314,8 +292,10 @@ def _numbers(data: list[Any]) -> np.ndarray:
         ) from None
 
 
-def _answered(artifact: Artifact, asked: _Asked, found: Sequence[tuple[str, Timed]]) -> Response:
-    wanted = asked.outputs or [_Wanted(name=name) for name in _OUTPUTS]
+def _answered(
+    artifact: Artifact, asked: InferenceRequest, found: Sequence[tuple[str, Timed]]
+) -> Response:
+    wanted = asked.outputs or [InferenceOutput(name=name) for name in _OUTPUTS]
     outputs, tail = [], b""
     for each in wanted:
         if each.name not in _OUTPUTS:
@@ -333,7 +313,7 @@ def _answered(artifact: Artifact, asked: _Asked, found: Sequence[tuple[str, Time
             output["data"] = array.ravel().tolist()
         outputs.append(output)
     head = (
-        _Head(
+        InferenceAnswer(
             id=asked.id,
             model_name=artifact.manifest.name,
             model_version=artifact.version,
@@ -349,15 +329,6 @@ def _answered(artifact: Artifact, asked: _Asked, found: Sequence[tuple[str, Time
         media_type="application/octet-stream",
         headers={"Inference-Header-Content-Length": str(len(head))},
     )
-
-
-class _Head(BaseModel):
-    """The JSON of an answer."""
-
-    model_name: str
-    model_version: str
-    id: str
-    outputs: list[dict[str, Any]]
 
 
 def _packed(values: Sequence[str]) -> bytes:

@@ -2,6 +2,7 @@
 
 import http
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -22,6 +23,8 @@ _RESPONSE = {"content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
 RESPONSES: dict[int | str, dict[str, Any]] = dict.fromkeys(
     (400, 401, 403, 413, 415, 422, 429, 503), _RESPONSE
 )
+# Of the guard, on every path that is not open to all.
+REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((401, 403, 429, 503), _RESPONSE)
 NO_MAP: dict[int | str, dict[str, Any]] = {404: _RESPONSE}
 _IMAGE_STATUS = {
     "empty": 400,
@@ -95,8 +98,16 @@ class KeysUnreachable(Refused):
     """Tokens can't be checked, because their issuer's keys can't be had."""
 
 
+class UnknownCoding(Refused):
+    """The body is compressed, and what it would grow to has no limit."""
+
+
 class NotLogged(Refused):
     """The log can't be written, and nothing may be answered unlogged."""
+
+
+class NotDrawn(Refused):
+    """No replica that draws heat maps has time for this one."""
 
 
 _STATUS = {
@@ -110,7 +121,9 @@ _STATUS = {
     Forbidden: 403,
     TooOften: 429,
     KeysUnreachable: 503,
+    UnknownCoding: 415,
     NotLogged: 503,
+    NotDrawn: 503,
     UnknownLabel: 422,
 }
 _log = logging.getLogger(__name__)
@@ -194,7 +207,13 @@ async def _gone(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return answer(422, "; ".join(f"{e['loc']}: {e['msg']}" for e in error.errors()))
+    return answer(422, "; ".join(f"{_place(e)}: {e['msg']}" for e in error.errors()))
+
+
+def _place(error: Mapping[str, Any]) -> str:
+    """Where in the request; a field's name that we never heard of may be a patient's."""
+    known = error["loc"][:-1] if error["type"] == "extra_forbidden" else error["loc"]
+    return ".".join(map(str, known))
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -26,14 +26,12 @@ from . import answers
 from .access import Caller
 from .classifier import Classifier, Timed
 from .live import Live
+from .origin import NOWHERE, Origin
 from .problems import NotLogged
 from .roles import path_of
 
-# A site's short name as a request may give it; anything else is none.
-SITE = r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}"
-_SITE_HEADER = "lucency-site"
 # One key, one model while two are tried; whatever it says, it is hashed and not written down.
-_PATIENT_HEADER = "lucency-patient"
+PATIENT_HEADER = "Lucency-Patient"
 _RETRY_AFTER_S = 5
 _log = logging.getLogger(__name__)
 
@@ -94,21 +92,22 @@ class Recorder:
 
         Raises:
             ImageError: the bytes are not a usable film; that is in the log too.
-            BadRequest: the request's Idempotency-Key can't be used.
+            BadRequest: the request's Idempotency-Key, site or view can't be used.
             NotLogged: the log can't be written, and must be.
         """
         self.ready()
         identity = answers.identity(
             scope, data
         )  # first: a key that can't be used costs no inference
+        origin = Origin.of(scope)
         try:
             if by is not None:
-                timed = await by.classify(data)
+                timed = await by.classify(data, origin)
             else:
-                key = Headers(scope=scope).get(_PATIENT_HEADER)
-                timed = await self._classifier.classify(data, key)
+                key = Headers(scope=scope).get(PATIENT_HEADER)
+                timed = await self._classifier.classify(data, key, origin)
         except ImageError as refusal:
-            await self.refused(scope, data, refusal)
+            await self.refused(scope, data, refusal, origin)
             raise
         return await self.answered(scope, data, timed, identity), timed
 
@@ -126,9 +125,10 @@ class Recorder:
         """
         identity, said = identity or answers.identity(scope, data), timed.prediction
         if self._logs is not None:
+            predictor = timed.classifier.predictor
             await self._record(
                 {
-                    **self._told_by(scope, data, PREDICTION, timed.classifier.predictor),
+                    **self._told_by(scope, data, PREDICTION, predictor, timed.origin),
                     "id": identity,
                     "label": said.label,
                     "decision": said.decision,
@@ -140,7 +140,9 @@ class Recorder:
             )
         return identity
 
-    async def refused(self, scope: Scope, data: bytes, refusal: ImageError) -> None:
+    async def refused(
+        self, scope: Scope, data: bytes, refusal: ImageError, origin: Origin = NOWHERE
+    ) -> None:
         """
         Write down a film that could not be used, with the reason's code alone.
 
@@ -149,7 +151,7 @@ class Recorder:
         """
         if self._logs is not None:
             # Not the message: it may quote the film's header.
-            told = self._told_by(scope, data, "refusal", self._classifier.predictor)
+            told = self._told_by(scope, data, "refusal", self._classifier.predictor, origin)
             await self._record({**told, "reason": refusal.reason})
 
     async def labelled(self, scope: Scope, value: Mapping[str, str | None]) -> None:
@@ -196,16 +198,16 @@ class Recorder:
                 raise _not_logged() from cause
 
     def _told_by(
-        self, scope: Scope, data: bytes, kind: str, predictor: Predictor
+        self, scope: Scope, data: bytes, kind: str, predictor: Predictor, origin: Origin
     ) -> dict[str, Any]:
         artifact = predictor.artifact
-        site = Headers(scope=scope).get(_SITE_HEADER, "")
         return {
             "kind": kind,
             "at": stamp(now()),
             "who": _caller(scope),
             "what": getattr(scope.get("route"), "path", None) or path_of(scope)[:80],
-            "site": site if re.fullmatch(SITE, site) else "",
+            "site": origin.site,
+            "view": origin.view,
             "model": artifact.manifest.name,
             "version": artifact.version,
             "variant": predictor.variant,

@@ -26,6 +26,7 @@ from lucency.store.store import CHALLENGER, CHAMPION, State, Store
 
 from .classifier import Classifier, Timed
 from .live import Live, Loading
+from .origin import Origin
 
 _NOTES = "rollout"
 # Mirrored films give way to those that somebody waits for.
@@ -33,6 +34,11 @@ _NICE = 10
 _log = logging.getLogger(__name__)
 
 Labels = Callable[[str], tuple[int, int]]
+
+
+def no_labels(version: str) -> tuple[int, int]:
+    """Of a service that takes none."""
+    return 0, 0
 
 
 class Trial:
@@ -54,21 +60,23 @@ class Trial:
         self._mirroring = ThreadPoolExecutor(1, "shadow", initializer=_give_way)
         self._waiting: set[asyncio.Task[None]] = set()
 
-    async def classify(self, champion: Classifier, data: bytes, key: str | None) -> Timed:
+    async def classify(
+        self, champion: Classifier, data: bytes, key: str | None, origin: Origin
+    ) -> Timed:
         """A film to the model whose share its key falls in; no caller pays for the challenger."""
         who = data if key is None else key.encode()
         if place(who, self._version) < self._share:
             try:
-                asked = _ask(self.challenger, self.counts.challenger, data)
+                asked = _ask(self.challenger, self.counts.challenger, data, origin)
                 return await asyncio.wait_for(asked, self._plan.patience_s)
             except ImageError:
                 raise
             except Exception as error:
                 self.counts.challenger.failed()
                 _log.warning("challenger %s failed on a film: %r", self._version, error)
-                return await champion.classify(data)
+                return await champion.classify(data, origin)
         try:
-            timed = await _ask(champion, self.counts.champion, data)
+            timed = await _ask(champion, self.counts.champion, data, origin)
         except ImageError:
             raise
         except Exception:
@@ -122,7 +130,7 @@ class Rollout:
         plan: Plan,
         replica: str,
         *,
-        labels: Labels = lambda version: (0, 0),
+        labels: Labels = no_labels,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._live = live
@@ -223,9 +231,9 @@ class Rollout:
             self._live.telemetry.rollout(0, 0.0)
 
 
-async def _ask(classifier: Classifier, arm: Arm, data: bytes) -> Timed:
+async def _ask(classifier: Classifier, arm: Arm, data: bytes, origin: Origin) -> Timed:
     began = time.perf_counter()
-    timed = await classifier.classify(data)
+    timed = await classifier.classify(data, origin)
     arm.answered(time.perf_counter() - began, abstained=timed.prediction.reason != "clear")
     return timed
 

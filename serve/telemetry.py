@@ -19,8 +19,9 @@ Each replica is a series of its own. To add them up:
 | in flight, films in windows | ``sum`` |
 | drift scores, levels, alarms | ``max by (feature)``: a mean of two windows is neither's |
 | films since alarm | ``min by (feature)`` |
-| sensitivity and its bounds | ``min by (bound)``: all replicas read one log |
-| late labels, rollout stage and share | ``max`` |
+| sensitivity and its bounds | ``min by (model_version, bound)``: all replicas read one log |
+| late labels | ``max by (model_version)`` |
+| rollout stage and share | ``max`` |
 | log health | ``min`` |
 | model info | ``count``: replicas; ``count by (model_version)``: models in force |
 
@@ -30,7 +31,7 @@ Never ``rate(sum(...))``: there the end of a replica looks like a reset of all o
 import copy
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -94,6 +95,8 @@ class Backend(Protocol):
 
     def record(self, name: str, value: float, labels: Mapping[str, str]) -> None: ...
 
+    def forget(self, name: str, labels: Mapping[str, str]) -> None: ...
+
 
 class PlainBackend:
     """Into a ``prometheus_client`` registry."""
@@ -101,6 +104,7 @@ class PlainBackend:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self._metrics: dict[str, PlainHistogram | PlainCounter | PlainGauge] = {}
+        self._movers: dict[tuple[str, tuple[str, ...]], Callable[[float], None]] = {}
 
     def histogram(
         self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]
@@ -116,13 +120,23 @@ class PlainBackend:
         self._metrics[name] = PlainGauge(name, text, labels, registry=self.registry)
 
     def record(self, name: str, value: float, labels: Mapping[str, str]) -> None:
-        metric = self._metrics[name].labels(**labels)
-        if isinstance(metric, PlainHistogram):
-            metric.observe(value)
-        elif isinstance(metric, PlainCounter):
-            metric.inc(value)
-        else:
-            metric.set(value)
+        key = (name, tuple(labels.values()))
+        # Looking a series up by its labels costs more than moving it.
+        if (mover := self._movers.get(key)) is None:
+            mover = self._movers[key] = self._mover(name, labels)
+        mover(value)
+
+    def _mover(self, name: str, labels: Mapping[str, str]) -> Callable[[float], None]:
+        series = self._metrics[name].labels(**labels)
+        if isinstance(series, PlainHistogram):
+            return series.observe
+        return series.inc if isinstance(series, PlainCounter) else series.set
+
+    def forget(self, name: str, labels: Mapping[str, str]) -> None:
+        """Leave out all series with these labels."""
+        self._metrics[name].remove_by_labels(dict(labels))
+        # What moves a series that is left out moves nothing.
+        self._movers = {key: move for key, move in self._movers.items() if key[0] != name}
 
 
 class RayBackend(PlainBackend):
@@ -207,6 +221,7 @@ class Telemetry:
         self._values: defaultdict[str, set[str]] = defaultdict(set)
         self._lock = threading.Lock()
         self._in_flight = 0
+        self._log_healthy: list[float] = []  # shared by all models, nothing until it is known
         for name, text, labels, buckets in _histograms(objective_s):
             backend.histogram(name, text, ["model_version", *labels], buckets)
         for name, text, labels in _COUNTERS:
@@ -229,6 +244,15 @@ class Telemetry:
     def in_force(self, now: bool) -> None:
         """Whether this model answers: 0 tells a model that was from one that never did."""
         self._record(MODEL, float(now))
+        if now:
+            for healthy in self._log_healthy:
+                self._record(LOG_HEALTHY, healthy)
+
+    def leave(self) -> None:
+        """This model answers no more: the last value of a gauge, an alarm say, would stay."""
+        for name, _, _ in _GAUGES:
+            if name not in (MODEL, IN_FLIGHT):
+                self._backend.forget(name, {"model_version": self._version})
 
     def load_failed(self) -> None:
         """A version of the store that could not take this model's place."""
@@ -307,6 +331,7 @@ class Telemetry:
 
     def log(self, *, healthy: bool, errors: int = 0) -> None:
         """Whether the prediction log is whole and can be written, and new failures to write."""
+        self._log_healthy[:] = [float(healthy)]
         self._record(LOG_HEALTHY, float(healthy))
         self._record(LOG_ERRORS, errors)
 

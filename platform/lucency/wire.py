@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Reason = Literal["clear", "several_labels", "no_label", "set_against_threshold"]
-Warned = Literal["blank", "too_small", "inverted", "unlike_validation"]
+Warned = Literal["blank", "too_small", "inverted", "unlike_validation", "burned_in_text"]
 _REASONS = (
     "clear: one label is in the set, and it is the one that is called; several_labels: validation "
     "films of several labels looked like this one; no_label: hardly any validation film of any "
@@ -20,8 +20,8 @@ _REASONS = (
 _WARNED = (
     "what is odd about the film; it never changes the answer. blank: all pixels nearly the same; "
     "too_small: smaller than the network's input; inverted: a negative, bones black; "
-    "unlike_validation: far from the films that the model was proven on. A lateral film is not "
-    "recognised"
+    "unlike_validation: far from the films that the model was proven on; burned_in_text: a DICOM "
+    "header that says so. A lateral film is not recognised, nor is text by its look"
 )
 
 
@@ -109,6 +109,9 @@ class Described(_Body):
     explains: bool = Field(description="whether /v1/explain has a map to show")
     threshold: float | None
     temperature: float
+    calibration: str = Field(
+        default="temperature", description="what makes probabilities of logits over temperature"
+    )
     created: str
     data_digest: str
     drawn_films: bool | None = Field(

@@ -7,6 +7,7 @@ import yaml
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ServeDeploySchema
 
+from lucency.config.serve import ServeConfig
 from serve.lint import invalid_values, lint, unknown_keys
 
 Manifest = dict[str, Any]
@@ -44,7 +45,8 @@ def test_scaling_is_what_ray_accepts(application: Manifest) -> None:
 
     assert [*invalid_values(autoscaling, AutoscalingConfig)] == []
     assert scaling["min_replicas"] >= 2
-    assert scaling["max_ongoing_requests"] > application["args"]["batching"]["max_batch_size"]
+    told = ServeConfig.model_validate(application["args"])
+    assert scaling["max_ongoing_requests"] > told.batching.max_batch_size
 
 
 def test_all_replicas_fit(application: Manifest, service: Manifest) -> None:

@@ -52,6 +52,36 @@ def test_schemes_are_said_where_keys_are_asked_for(classifier: Classifier, guard
         assert document["paths"]["/healthz"]["get"]["security"] == []
 
 
+def test_every_error_is_told_as_a_problem(client: TestClient) -> None:
+    """What FastAPI adds by itself, errors of its own form, is not what is sent."""
+    document = client.get("/openapi.json").json()
+
+    found = {
+        kind
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        for status, answer in operation["responses"].items()
+        if status[0] in "45"
+        for kind in answer["content"]
+    }
+    assert found == {"application/problem+json"}
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_limits_of_requests_are_told(classifier: Classifier) -> None:
+    """A key has a character, a batch has a film and no more than the service takes."""
+    app = ingress.create(classifier, max_body_bytes=1024, max_batch_films=3)
+
+    batch = app.openapi()["paths"]["/v1/predict:batch"]["post"]
+    form = batch["requestBody"]["content"]["multipart/form-data"]["schema"]
+    key = next(each for each in batch["parameters"] if each["name"] == "Idempotency-Key")
+    assert (key["schema"]["minLength"], key["schema"]["maxLength"]) == (1, 255)
+    assert (form["properties"]["image"]["minItems"], form["properties"]["image"]["maxItems"]) == (
+        1,
+        3,
+    )
+
+
 def test_page_loads_nothing(client: TestClient) -> None:
     """No script, no picture, no style from elsewhere; its own style is the one its policy names."""
     page = client.get("/docs")

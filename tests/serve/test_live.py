@@ -14,11 +14,11 @@ from prometheus_client import CollectorRegistry
 
 from lucency.bundle import artifact
 from lucency.bundle.artifact import Artifact
-from lucency.bundle.predictor import Predictor
+from lucency.bundle.predictor import Input, Prediction, Predictor
 from lucency.store.store import State, Store
 from serve import ingress
 from serve.classifier import Classifier
-from serve.live import Live, Loading, Succession, Watcher
+from serve.live import Leaving, Live, Loading, Succession, Watcher
 from serve.telemetry import PlainBackend, Telemetry
 
 
@@ -136,13 +136,12 @@ def test_film_that_came_before_the_switch_is_the_old_models(
     """What one model has decoded the other never sees, and the answer says who gave it."""
     old = replica.live.champion
     waits = asyncio.Event()
-    alone = old.infer
 
-    async def slow(asked: object) -> object:
+    async def slow(asked: Input) -> Prediction:
         await waits.wait()
-        return await alone(asked)  # type: ignore[arg-type]
+        return (await old.run([asked]))[0]
 
-    old.infer = slow  # type: ignore[assignment]
+    old.infer = slow
 
     async def during() -> tuple[str, str]:
         early = asyncio.create_task(replica.live.classify(film))
@@ -164,6 +163,32 @@ def test_gauges_say_which_model_is_in_force(replica: Replica, versions: list[Art
 
     assert replica.gauge("lucency_model_info", versions[0].version) == 0
     assert replica.gauge("lucency_model_info", versions[1].version) == 1
+
+
+def test_gauges_of_a_model_end_with_it(replica: Replica, versions: list[Artifact]) -> None:
+    """An alarm of a model that answers no more would stand for ever; the log's state goes over."""
+    watcher = Watcher(replica.store, [replica.succession, Leaving(replica.live)], every_s=1)
+    old, new = (each.version for each in versions)
+    replica.telemetry.rollout(3, 0.25)
+    replica.telemetry.log(healthy=False, errors=1)
+    replica.telemetry.prediction("positive")
+    watcher.look()
+    replica.store.promote(versions[1], "better")
+    watcher.look()
+    stage = [replica.gauge("lucency_rollout_stage", old)]
+    watcher.look()
+
+    stage.append(replica.gauge("lucency_rollout_stage", old))
+    assert stage == [3, None]
+    assert replica.gauge("lucency_log_healthy", old) is None
+    assert replica.gauge("lucency_log_healthy", new) == 0
+    assert replica.gauge("lucency_model_info", old) == 0
+    assert replica.gauge("lucency_log_write_errors_total", old) == 1  # counters stay
+    assert replica.store.rollback("it was not")
+    for _ in range(3):
+        watcher.look()
+    replica.live.telemetry.rollout(1, 0.01)
+    assert replica.gauge("lucency_rollout_stage", old) == 1
 
 
 def test_damaged_version_leaves_the_old_one_in_force(

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel, ConfigDict
 
 from lucency.errors import ImageError, StoreError
 from serve import problems
@@ -275,7 +276,25 @@ def test_wrong_parameter_is_a_problem() -> None:
 
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/problem+json"
-    assert "('query', 'number')" in response.json()["detail"]
+    assert "query.number" in response.json()["detail"]
+
+
+def test_unknown_field_is_not_repeated() -> None:
+    """Its name comes from the caller, and may be a patient's in the wrong place."""
+    app = FastAPI()
+    problems.install(app)
+
+    class Strict(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+
+    @app.post("/labels")
+    def labels(label: Strict) -> None:
+        """Take it."""
+
+    response = TestClient(app).post("/labels", json={"Mustermann": 1})
+
+    assert response.status_code == 422
+    assert response.json()["detail"] == "body: Extra inputs are not permitted"
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,9 @@ def test_no_film_name_or_header_text_is_stored(start: Start, film: bytes, tmp_pa
     client.post(
         "/v1/predict",
         files={"image": (f"{secret}.jpeg", film, "image/jpeg")},
-        headers={"Lucency-Site": f"{secret}/../x", "User-Agent": secret},
+        headers={"Lucency-Patient": secret, "User-Agent": secret},
     )
+    client.post("/v1/predict", content=film, headers={"Lucency-Site": f"{secret}/../x"})
     client.post("/v1/predict", content=b"\xff\xd8\xff" + secret.encode() * 20)
 
     stored = b"".join(path.read_bytes() for path in (tmp_path / "logs").rglob("*.jsonl"))

@@ -44,10 +44,11 @@ def read(folder: Path) -> list[Late]:
     words: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for line in sorted(_lines(folder), key=lambda line: (line["at"], line["n"])):
         words[line["prediction"]][line["reader"]] = line
-    return sorted((_agreed(list(said.values())) for said in words.values()), key=lambda x: x.at)
+    return sorted((agreed(list(said.values())) for said in words.values()), key=lambda x: x.at)
 
 
-def _agreed(said: list[dict[str, Any]]) -> Late:
+def agreed(said: list[dict[str, Any]]) -> Late:
+    """What most readers of one film say; ``said`` holds the last word of each."""
     votes: dict[str, int] = defaultdict(int)
     for line in said:
         votes[line["label"]] += 1

@@ -31,6 +31,7 @@ _COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("who", pa.string(), "id of the caller, never a secret"),
     ("what", pa.string(), "the route"),
     ("site", pa.string(), "as the request named it, or empty"),
+    ("view", pa.string(), "as the request or the film's header named it, or empty"),
     ("model", pa.string(), "name of the bundle"),
     ("version", pa.string(), "first digits of the bundle's SHA-256"),
     ("variant", pa.string(), "of a rollout, or empty"),
@@ -133,7 +134,8 @@ def read(folder: Path, *, since: date | None = None, until: date | None = None) 
     for name, path in _journals(folder, first, until).items():
         lines = _lines(path, after=rolled.get(name, 0))
         tables.append(_table(line for line in lines if line.get("kind") == PREDICTION))
-    return pa.concat_tables([SCHEMA.empty_table(), *tables])
+    # Parts of before a column was added hold nulls there.
+    return pa.concat_tables([SCHEMA.empty_table(), *tables], promote_options="default")
 
 
 def days(folder: Path) -> dict[date, list[Path]]:

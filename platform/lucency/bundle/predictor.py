@@ -22,7 +22,6 @@ from lucency.bundle.offered import AUTO, REFERENCE, Variant
 from lucency.bundle.quality import Quality, Warned
 from lucency.drift import reference as drift
 from lucency.errors import ArtifactError
-from lucency.evaluation import probability
 from lucency.evaluation.conformal import Reason
 
 UNCERTAIN = "uncertain"
@@ -31,6 +30,9 @@ _LOG = logging.getLogger(__name__)
 
 # Gray levels of the overlay that the strongest heat replaces.
 _HEAT_WEIGHT = 0.45
+# Of an overlay, pixels a side: a map has ten cells a side at most, and a PNG costs by its pixels.
+_MOST = 512
+_COARSER = 8
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ class Input:
         features: What drift is measured on, without the probability.
         decode_s: Seconds from bytes to here.
         warnings: What is odd about the film; see ``lucency.bundle.quality.WARNINGS``.
+        view: As a DICOM header names it, or empty.
     """
 
     array_chw: np.ndarray
     features: dict[str, float]
     decode_s: float
     warnings: tuple[Warned, ...] = ()
+    view: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class Predictor:
 
     @property
     def card(self) -> ModelCard:
-        """Labels, preprocessing, temperature, threshold."""
+        """Labels, preprocessing, calibration, threshold."""
         return self.artifact.model
 
     def decode(self, data: bytes) -> Input:
@@ -135,18 +139,18 @@ class Predictor:
         """
         began = time.perf_counter()
         recipe = self.card.preprocess
-        working = films.working(data, recipe, max_pixels=self.max_pixels)
-        resized = recipe.resize(working)
+        film = films.working(data, recipe, max_pixels=self.max_pixels)
+        resized = recipe.resize(film.pixels_hwc)
         array_chw = recipe.normalise(resized)
         features = drift.describe(array_chw)
-        warnings = self._quality.warnings(working, resized, features)
-        return Input(array_chw, features, time.perf_counter() - began, warnings)
+        warnings = self._quality.warnings(film, resized, features)
+        return Input(array_chw, features, time.perf_counter() - began, warnings, film.view)
 
     def predict(self, inputs: Sequence[Input]) -> list[Prediction]:
         """Run the graph on a batch of one or more films."""
         batch_nchw = np.stack([film.array_chw for film in inputs])
         logits_nk, maps_nkhw = self._engine.run(batch_nchw)
-        given_nk = probability.of_classes(logits_nk, self.card.temperature)
+        given_nk = self.card.probabilities(logits_nk)
         return [
             self._decide(
                 logits_nk[n],
@@ -173,14 +177,13 @@ class Predictor:
 
     def overlay(self, data: bytes, prediction: Prediction) -> bytes:
         """
-        The film in its own aspect with the heat over it, PNG; at most 1024 px a side.
+        The film in its own aspect with the heat over it, PNG; at most 512 px a side.
 
         Raises:
             ImageError: the bytes are not a usable film.
         """
         assert prediction.map_hw is not None, "ask explains before an overlay"
-        film = films.whole(data, color="RGB", max_pixels=self.max_pixels)
-        return overlay(film, prediction.map_hw)
+        return drawn(data, prediction.map_hw, max_pixels=self.max_pixels)
 
     def check_golden(self) -> None:
         """
@@ -268,9 +271,20 @@ class Predictor:
         )
 
 
-def overlay(film_hwc: np.ndarray, map_hw: np.ndarray, most: int = 1024) -> bytes:
+def drawn(data: bytes, map_hw: np.ndarray, *, max_pixels: int) -> bytes:
     """
-    A film with its class-activation map over it, PNG.
+    ``Predictor.overlay`` for who has the map, and no model.
+
+    Raises:
+        ImageError: the bytes are not a usable film.
+    """
+    film = films.whole(data, color="RGB", max_pixels=max_pixels, at_least=_MOST)
+    return overlay(film, map_hw)
+
+
+def overlay(film_hwc: np.ndarray, map_hw: np.ndarray, most: int = _MOST) -> bytes:
+    """
+    A film with its class-activation map over it, PNG; both sides at most so long.
 
     Only evidence for the positive class is coloured: heat is the positive part of the map,
     relative to its own maximum or to a logit of 1, whichever is more, so that a film without
@@ -282,11 +296,16 @@ def overlay(film_hwc: np.ndarray, map_hw: np.ndarray, most: int = 1024) -> bytes
     film = cv2.resize(film_hwc, side, interpolation=cv2.INTER_AREA)
     heat = np.clip(map_hw, 0, None).astype(np.float32)
     heat /= max(1.0, float(heat.max()))
-    heat = np.clip(cv2.resize(heat, side, interpolation=cv2.INTER_CUBIC), 0, 1)
+    # At a part of the film's size, where the map is as smooth; then in bytes, a level or two off.
+    small = tuple(-(-length // _COARSER) for length in side)
+    heat = np.clip(cv2.resize(heat, small, interpolation=cv2.INTER_CUBIC), 0, 1)
     colors = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
     weight = (_HEAT_WEIGHT * heat**0.5)[:, :, None]
-    mixed = film.astype(np.float32) * (1 - weight) + colors.astype(np.float32) * weight
-    return images.encode_png(np.rint(mixed).astype(np.uint8))
+    added, kept = (
+        cv2.resize(np.rint(part).astype(np.uint8), side, interpolation=cv2.INTER_LINEAR)
+        for part in (colors * weight, np.repeat(255 * (1 - weight), 3, axis=2))
+    )
+    return images.encode_png(cv2.add(cv2.multiply(film, kept, scale=1 / 255), added))
 
 
 def _short(logits: Sequence[float]) -> str:

@@ -3,7 +3,9 @@ Warnings about a film that a model answers all the same; none of them changes th
 
 Measured on the network's own input and against what travels in the bundle of validation films:
 histograms and thumbnails. Films of no one kind, as photographs, are held against the histograms
-alone. A lateral film can't be told this way; that takes a model.
+alone. A lateral film can't be told this way; that takes a model. Text in the
+pixels is believed of the header alone: to look for it (``lucency.dicom.burned_in``) costs thirty
+times a film's decoding, and at the size that a network sees no letter is left.
 """
 
 from collections.abc import Mapping
@@ -12,11 +14,12 @@ from typing import Literal, get_args
 import numpy as np
 
 from lucency.bundle.artifact import Artifact
+from lucency.bundle.films import Film
 from lucency.drift.reference import CELLS, DriftReference
 from lucency.images import quality
 from lucency.images.quality import Kind
 
-Warned = Literal["blank", "too_small", "inverted", "unlike_validation"]
+Warned = Literal["blank", "too_small", "inverted", "unlike_validation", "burned_in_text"]
 WARNINGS: dict[Warned, str] = {
     "blank": "all pixels have nearly the same value",
     "too_small": "a side has fewer pixels than the network's input",
@@ -25,6 +28,7 @@ WARNINGS: dict[Warned, str] = {
         "brightness, contrast, sharpness or layout are far from those of validation films: "
         "perhaps no film of this kind at all"
     ),
+    "burned_in_text": "the DICOM header says that there is text in the pixels",
 }
 assert set(WARNINGS) == set(get_args(Warned))
 
@@ -48,20 +52,20 @@ class Quality:
         self._least = 0.0 if self._kind is None else _least(self._kind, films_nd)
 
     def warnings(
-        self, working: np.ndarray, resized: np.ndarray, features: Mapping[str, float]
+        self, film: Film, resized: np.ndarray, features: Mapping[str, float]
     ) -> tuple[Warned, ...]:
         """
         What is odd about a film.
 
         Args:
-            working: As decoded, uint8 h x w x c.
+            film: As decoded.
             resized: As large as the network's input.
             features: What drift is measured on.
         """
+        found: list[Warned] = ["burned_in_text"] if film.burned_in else []
         if quality.is_blank(resized):
-            return ("blank",)  # all else would be said of nothing
-        found: list[Warned] = []
-        if min(working.shape[:2]) < self._size:
+            return (*found, "blank")  # all else would be said of nothing
+        if min(film.pixels_hwc.shape[:2]) < self._size:
             found.append("too_small")
         agreement = self._agreement(features)
         if agreement < min(quality.NEGATIVE, self._least):

@@ -80,22 +80,26 @@ class Call:
         }
 
 
-def predict(film: Film, *, explain: bool = False, key: str | None = None) -> Call:
+def predict(
+    film: Film, *, explain: bool, key: str | None, site: str | None, view: str | None
+) -> Call:
     """One film to its answer."""
     params = {"explain": "true"} if explain else {}
-    return Call("POST", "/v1/predict", _keyed(key), params, content=_bytes(film))
+    return Call("POST", "/v1/predict", _told(key, site, view), params, content=_bytes(film))
 
 
-def predict_batch(films: Sequence[Film], *, key: str | None = None) -> Call:
+def predict_batch(
+    films: Sequence[Film], *, key: str | None, site: str | None, view: str | None
+) -> Call:
     """Several films to their answers."""
     # Names of files may be names of patients: the parts have numbers.
     files = [("image", (str(number), _bytes(film))) for number, film in enumerate(films)]
-    return Call("POST", "/v1/predict:batch", _keyed(key), files=files)
+    return Call("POST", "/v1/predict:batch", _told(key, site, view), files=files)
 
 
-def explain(film: Film, *, key: str | None = None) -> Call:
+def explain(film: Film, *, key: str | None, site: str | None, view: str | None) -> Call:
     """One film to its heat map."""
-    return Call("POST", "/v1/explain", _keyed(key), content=_bytes(film))
+    return Call("POST", "/v1/explain", _told(key, site, view), content=_bytes(film))
 
 
 def label(
@@ -173,8 +177,10 @@ def lost(tries: int, cause: Exception) -> ServiceUnreachable:
     return ServiceUnreachable(f"no answer in {tries} tries ({type(cause).__name__}: {cause})")
 
 
-def _keyed(key: str | None) -> dict[str, str]:
-    return {KEY_HEADER: key or str(uuid.uuid4())}
+def _told(key: str | None, site: str | None, view: str | None) -> dict[str, str]:
+    origin = {"Lucency-Site": site, "Lucency-View": view}
+    given = {name: value for name, value in origin.items() if value is not None}
+    return {KEY_HEADER: key or str(uuid.uuid4()), **given}
 
 
 def _bytes(film: Film) -> bytes:

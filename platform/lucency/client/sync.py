@@ -45,7 +45,15 @@ class Client:
             base_url=url, headers=requests.head(key), timeout=timeout, transport=transport
         )
 
-    def predict(self, film: Film, *, explain: bool = False, key: str | None = None) -> Answer:
+    def predict(
+        self,
+        film: Film,
+        *,
+        explain: bool = False,
+        key: str | None = None,
+        site: str | None = None,
+        view: str | None = None,
+    ) -> Answer:
         """
         What the model says of one film, a path or its bytes: JPEG, PNG or DICOM.
 
@@ -53,18 +61,34 @@ class Client:
             explain: With the heat map, ``answer.picture``.
             key: Idempotency key; drawn where none is given. Give one to send the film again from
                 another process.
+            site: Where the film was taken, by the service's list; drift is told for each site.
+            view: Of the film in DICOM's words, such as ``PA``, alike.
         """
-        response = self._send(requests.predict(film, explain=explain, key=key))
-        return requests.read(Answer, response)
+        call = requests.predict(film, explain=explain, key=key, site=site, view=view)
+        return requests.read(Answer, self._send(call))
 
-    def predict_batch(self, films: Sequence[Film], *, key: str | None = None) -> tuple[Result, ...]:
+    def predict_batch(
+        self,
+        films: Sequence[Film],
+        *,
+        key: str | None = None,
+        site: str | None = None,
+        view: str | None = None,
+    ) -> tuple[Result, ...]:
         """An answer or a problem for each of several films, in their order."""
-        response = self._send(requests.predict_batch(films, key=key))
-        return requests.read(Results, response).results
+        call = requests.predict_batch(films, key=key, site=site, view=view)
+        return requests.read(Results, self._send(call)).results
 
-    def explain(self, film: Film, *, key: str | None = None) -> bytes:
+    def explain(
+        self,
+        film: Film,
+        *,
+        key: str | None = None,
+        site: str | None = None,
+        view: str | None = None,
+    ) -> bytes:
         """The film under its heat map, PNG."""
-        return (self._send(requests.explain(film, key=key))).content
+        return self._send(requests.explain(film, key=key, site=site, view=view)).content
 
     def model(self) -> Described:
         """The model in force."""

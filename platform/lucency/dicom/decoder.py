@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import threading
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -150,11 +150,33 @@ class Decoder:
 _shared = Decoder()
 
 
+class Rendered(NamedTuple):
+    """
+    A film and the little of its header that may leave the process.
+
+    Attributes:
+        pixels_hw: uint8, bones bright.
+        view: In DICOM's words, '' where none is given.
+        burned_in: Whether the header says that there is text in the pixels.
+    """
+
+    pixels_hw: np.ndarray
+    view: str
+    burned_in: bool
+
+
 def render(
     data: bytes, *, decoder: Decoder = _shared, max_pixels: int = images.MAX_PIXELS
 ) -> np.ndarray:
+    """The pixels of ``rendered``."""
+    return rendered(data, decoder=decoder, max_pixels=max_pixels).pixels_hw
+
+
+def rendered(
+    data: bytes, *, decoder: Decoder = _shared, max_pixels: int = images.MAX_PIXELS
+) -> Rendered:
     """
-    One DICOM film as it is meant to be seen, bones bright: uint8, h x w.
+    One DICOM film as it is meant to be seen.
 
     The same bytes give the same picture in every process and on every machine.
 
@@ -165,7 +187,8 @@ def render(
             or ``too_slow``. No message holds a value that could name a patient.
     """
     head, body = decoder.ask("render", data, max_pixels=max_pixels)
-    return np.frombuffer(body, np.uint8).reshape(head["shape"])
+    pixels_hw = np.frombuffer(body, np.uint8).reshape(head["shape"])
+    return Rendered(pixels_hw, head["view"], head["burned_in"])
 
 
 def codes(data: bytes, *, decoder: Decoder = _shared) -> np.ndarray:

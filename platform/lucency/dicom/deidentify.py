@@ -40,7 +40,7 @@ _NUMBERS = frozenset(_NUMBER_ELEMENTS.split())
 _WORDS = {
     "Modality": "CR DX DR RG XA RF OT SC",
     "PhotometricInterpretation": "MONOCHROME1 MONOCHROME2",
-    "ViewPosition": "PA AP LL RL LLD RLD LLO RLO LATERAL",
+    "ViewPosition": header.VIEWS,
     "BodyPartExamined": "CHEST THORAX RIB STERNUM CLAVICLE SHOULDER ABDOMEN",
     "Laterality": "L R",
     "ImageLaterality": "L R U B",

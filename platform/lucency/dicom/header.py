@@ -28,6 +28,8 @@ logging.getLogger("pydicom").disabled = True
 _PIXELS = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
 _MAX_ELEMENTS = 20_000
+# Words for a film's view that say nothing else; any other value may be a name.
+VIEWS = "PA AP LL RL LLD RLD LLO RLO LATERAL"
 # View codes of CID 4010, SNOMED CT and the older SNOMED RT.
 _VIEWS = {
     "272479007": "PA",

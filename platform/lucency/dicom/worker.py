@@ -50,8 +50,14 @@ def _answer(what: str, data: bytes, max_pixels: int) -> tuple[dict[str, Any], by
         form = frame.format_of(dataset)
         check_sides(form.columns, form.rows, max_pixels)
         pixels = frame.codes(dataset, form) if what == "codes" else grays.render(dataset)
-        rows, columns = pixels.shape
-        return {"shape": [rows, columns]}, np.ascontiguousarray(pixels).tobytes()
+        view = header.view(dataset)
+        said = {
+            "shape": list(pixels.shape),
+            "view": view if view in header.VIEWS.split() else "",
+            # A NO is not believed: preparation looks at the pixels.
+            "burned_in": header.text(dataset, "BurnedInAnnotation").upper() == "YES",
+        }
+        return said, np.ascontiguousarray(pixels).tobytes()
     except ImageError as refusal:
         return {"reason": refusal.reason, "message": refusal.message}, b""
     except MemoryError:

@@ -135,3 +135,16 @@ def test_part_says_what_its_columns_are(tmp_path: Path, service: Service) -> Non
     assert schema.remove_metadata().equals(SCHEMA)
     assert all((field.metadata or {}).get(b"is") for field in schema)
     assert not any("binary" in str(field.type) for field in schema)
+
+
+def test_part_of_before_a_column_was_added_is_read(tmp_path: Path, key: Key, clock: Clock) -> None:
+    """A log of years outlives its schema: what was not asked then is null."""
+    service = Service(tmp_path, key, clock, rows=1)
+    service.answer("old")
+    (part,) = (tmp_path / "predictions").glob("*/*.parquet")
+    pq.write_table(pq.ParquetFile(part).read().drop_columns(["view"]), part)
+
+    found = predictions.read(tmp_path)
+
+    assert found.schema.names == SCHEMA.names
+    assert found.select(["id", "view"]).to_pylist() == [{"id": "old", "view": None}]

@@ -59,9 +59,25 @@ def test_colour_recipe_repeats_the_gray() -> None:
     recipe = Preprocess(size=32, color="RGB", mean=(0.5,) * 3, std=(0.25,) * 3)
     gray = films.whole(dicom(), color="L", max_pixels=10_000)
 
-    found = recipe.tensor(films.working(dicom(), recipe, max_pixels=10_000))
+    found = recipe.tensor(films.working(dicom(), recipe, max_pixels=10_000).pixels_hwc)
 
     np.testing.assert_array_equal(found, recipe(images.encode_png(gray)))
+
+
+@pytest.mark.parametrize(
+    ("elements", "view", "burned_in"),
+    [
+        ({"ViewPosition": ""}, "", False),
+        ({"ViewPosition": "AP", "BurnedInAnnotation": "NO"}, "AP", False),
+        ({"ViewPosition": "LL", "BurnedInAnnotation": "YES"}, "LATERAL", True),
+        ({"ViewPosition": "MUSTERMANN", "BurnedInAnnotation": "YES"}, "", True),
+    ],
+)
+def test_little_of_the_header_is_told(elements: dict[str, Any], view: str, burned_in: bool) -> None:
+    """The view in a word of the standard's, and text in the pixels; other words may be names."""
+    found = films.working(dicom(**elements), Preprocess(size=32), max_pixels=10_000)
+
+    assert (found.view, found.burned_in) == (view, burned_in)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from lucency.config.train import Recipe
 from lucency.datasets.phantom import Phantom
 from lucency.drift import reference as drift
 from lucency.errors import ArtifactError, ImageError
+from lucency.evaluation.calibrated import Isotonic
 from lucency.evaluation.conformal import Conformal
 from lucency.models.base import architectures
 from tests.offering import figures, offering, variant
@@ -160,6 +161,19 @@ def test_temperature_divides_the_logit(copied: Artifact, film: bytes) -> None:
     assert cold.probability == pytest.approx(float(cold.logits[0] > 0), abs=1e-3)
 
 
+def test_calibration_in_force_answers(copied: Artifact, film: bytes) -> None:
+    """A curve of the card moves probability, decision and drift feature, and leaves the logit."""
+    plain = Predictor(copied.path).predict_bytes(film)
+    curve = Isotonic(given=(0.0, plain.probability, 1.0), observed=(0.0, 0.01, 1.0))
+
+    found = changed(copied, calibration=curve, threshold=0.02).predict_bytes(film)
+
+    assert found.logits == plain.logits
+    assert found.probabilities == pytest.approx((0.99, 0.01))
+    assert found.features["probability"] == found.probability
+    assert found.label == "NORMAL"
+
+
 @pytest.mark.parametrize("logit", [1e6, -1e6])
 def test_golden_film_with_another_logit_is_refused(copied: Artifact, logit: float) -> None:
     """A machine whose libraries answer otherwise does not answer at all."""
@@ -208,12 +222,12 @@ def test_limit_on_pixels_is_the_callers(bundle: Artifact, film: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"), [((40, 60), (40, 60)), ((60, 40), (60, 40)), ((16, 2048), (8, 1024))]
+    ("given", "shown"), [((40, 60), (40, 60)), ((60, 40), (60, 40)), ((16, 2048), (4, 512))]
 )
 def test_overlay_has_the_films_aspect(
     predictor: Predictor, given: tuple[int, int], shown: tuple[int, int]
 ) -> None:
-    """The picture is a PNG of the film's own height and width, at most 1024 px a side."""
+    """The picture is a PNG of the film's own height and width, at most 512 px a side."""
     data = images.encode_png(np.full(given, 90, dtype=np.uint8))
 
     picture = predictor.overlay(data, predictor.predict_bytes(data))

@@ -12,6 +12,7 @@ from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Predictor
 from lucency.datasets.phantom import Phantom
 from lucency.drift import reference as drift
+from tests import hostile_dicom
 
 FILMS = 24
 
@@ -121,3 +122,18 @@ def test_every_bundle_loads(bundle: Artifact, tmp_path: Path) -> None:
     negative = images.encode_png(255 - pixels(drawn(1)[0]))
 
     assert Predictor(bare.path).predict_bytes(negative).warnings == ()
+
+
+def test_text_in_the_pixels_is_the_headers_word(bundle: Artifact) -> None:
+    """A DICOM film that says so is answered as any other, with the warning."""
+    pixels = np.add.outer(np.arange(90) * 20, np.arange(70) * 13).astype(np.uint16)
+    plain, marked = (
+        Predictor(bundle.path).predict_bytes(
+            hostile_dicom.encode(hostile_dicom.film(pixels, BurnedInAnnotation=said))
+        )
+        for said in ("NO", "YES")
+    )
+
+    assert "burned_in_text" not in plain.warnings
+    assert set(marked.warnings) == {*plain.warnings, "burned_in_text"}
+    assert marked.logits == plain.logits

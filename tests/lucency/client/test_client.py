@@ -137,6 +137,17 @@ def test_film_is_answered(
 
 
 @both
+def test_origin_is_told(service: Service, film: bytes, kind: str) -> None:
+    """Site and view go with every kind of film request, and are left out where not given."""
+    for method, what in (("predict", film), ("explain", film), ("predict_batch", [film])):
+        ask(kind, service.url, method, what, site="ward 3", view="PA")
+    ask(kind, service.url, "predict", film)
+
+    told = [(head.get("lucency-site"), head.get("lucency-view")) for head in service.heads]
+    assert told == [("ward 3", "PA")] * 3 + [(None, None)]
+
+
+@both
 def test_batch_and_models_are_typed(
     service: Service, bundle: Artifact, film: bytes, kind: str
 ) -> None:

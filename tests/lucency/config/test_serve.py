@@ -39,6 +39,17 @@ def test_batch_that_never_fills_is_refused() -> None:
         told(batching={"max_batch_size": 8}, scaling={"max_ongoing_requests": 4})
 
 
+def test_pairs_of_sites_and_views_are_bounded() -> None:
+    """Each is a window in every replica: sixty-four with "other", and nothing twice."""
+    most = told(sites=[f"s{n}" for n in range(15)], views=["PA", "AP", "LATERAL"])
+
+    assert len(most.sites) == 15
+    with pytest.raises(ConfigError, match="make 68 pairs with their rest, at most 64"):
+        told(sites=[f"s{n}" for n in range(16)], views=["PA", "AP", "LATERAL"])
+    with pytest.raises(ConfigError, match=r"views names one of \['PA', 'PA'\] twice"):
+        told(views=["PA", "PA"])
+
+
 @pytest.mark.parametrize(
     ("values", "place"),
     [
@@ -51,6 +62,8 @@ def test_batch_that_never_fills_is_refused() -> None:
         ({"access": {"rate": "fast"}}, "access.rate"),
         ({"access": {"rate": "0/minute"}}, "access.rate"),
         ({"access": {"hsts_s": -1}}, "access.hsts_s"),
+        ({"sites": ["north", "../x"]}, r"sites\.1"),
+        ({"views": ["pa"]}, r"views\.0"),
     ],
 )
 def test_value_out_of_bounds_is_refused(values: dict[str, Any], place: str) -> None:
