@@ -10,12 +10,13 @@ import pytest
 from bench.serving_hosts import hear, say, started, watch_idle
 from tests.processes import alive
 
-# A child that leaves its parent, as daemons do, and then works without end.
+# A child that leaves its parent, as daemons do, and then works for longer than the test takes.
 _DAEMON = """
 import os, time
 if os.fork() == 0:
     if os.fork() == 0:
-        while True:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
             pass
     os._exit(0)
 os.wait()
