@@ -37,7 +37,7 @@ def bucket() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in access.items():
             patch.setenv(name, value)
-        import s3fs  # type: ignore[import-not-found, unused-ignore]
+        import s3fs
 
         s3fs.S3FileSystem().mkdir("models")
         yield "s3://models"
