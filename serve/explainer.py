@@ -8,7 +8,6 @@ and its map, and no switch of models can part the two.
 
 import asyncio
 import logging
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,10 +20,9 @@ from lucency.bundle.predictor import Prediction, drawn
 from lucency.errors import ImageError
 
 from .classifier import Draw
+from .priority import give_way
 from .problems import NotDrawn
 
-# Predictions of the same machine go first.
-_NICE = 10
 _HEALTH_TIMEOUT_S = 10.0
 _RETRY_AFTER_S = 2
 _log = logging.getLogger(__name__)
@@ -35,7 +33,7 @@ class Explainer:
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
-        self._drawing = ThreadPoolExecutor(1, "draw", initializer=_give_way)
+        self._drawing = ThreadPoolExecutor(1, "draw", initializer=give_way)
         self._tiny = images.encode_png(np.full((32, 32), 128, np.uint8))
 
     async def draw(self, data: bytes, map_hw: np.ndarray) -> tuple[bytes, str, str]:
@@ -87,7 +85,3 @@ def drawn_by(handle: Any, patience_s: float) -> Draw:
         return bytes(picture)
 
     return draw
-
-
-def _give_way() -> None:
-    os.setpriority(os.PRIO_PROCESS, 0, _NICE)  # on Linux: of this thread

@@ -10,7 +10,6 @@ no controller that could be away.
 import asyncio
 import json
 import logging
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,10 +26,9 @@ from lucency.store.store import CHALLENGER, CHAMPION, State, Store
 from .classifier import Classifier, Timed
 from .live import Live, Loading
 from .origin import Origin
+from .priority import give_way
 
 _NOTES = "rollout"
-# Mirrored films give way to those that somebody waits for.
-_NICE = 10
 _log = logging.getLogger(__name__)
 
 Labels = Callable[[str], tuple[int, int]]
@@ -57,7 +55,7 @@ class Trial:
         self._plan = plan
         self._share = plan.shares[step]
         self._version = challenger.predictor.artifact.version
-        self._mirroring = ThreadPoolExecutor(1, "shadow", initializer=_give_way)
+        self._mirroring = ThreadPoolExecutor(1, "shadow", initializer=give_way)
         self._waiting: set[asyncio.Task[None]] = set()
 
     async def classify(
@@ -236,7 +234,3 @@ async def _ask(classifier: Classifier, arm: Arm, data: bytes, origin: Origin) ->
     timed = await classifier.classify(data, origin)
     arm.answered(time.perf_counter() - began, abstained=timed.prediction.reason != "clear")
     return timed
-
-
-def _give_way() -> None:
-    os.setpriority(os.PRIO_PROCESS, 0, _NICE)  # on Linux: of this thread
