@@ -126,6 +126,8 @@ def build(config: ServeConfig) -> serve.Application:
     """The application that serves a store's alias; nothing is read from the store here."""
     endpoint: serve.Deployment = Endpoint.options(  # type: ignore[attr-defined]
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
+        # The audit log tells more of each request, and this one would be paid for beside it.
+        logging_config={"enable_access_log": False},
         **_scaled(config.scaling),
     )
     if config.explain is None:

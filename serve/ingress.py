@@ -2,10 +2,12 @@
 
 import asyncio
 import time
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -68,7 +70,9 @@ def create(
 
 def _add_films(app: FastAPI, classifier: Live, recorder: Recorder, most: int) -> None:
     # Written out by pydantic itself: FastAPI would check the answer and copy it once more.
-    @app.post(
+    router = APIRouter(route_class=_Unasked)
+
+    @router.post(
         "/v1/predict",
         response_model=Answer,
         responses=problems.RESPONSES,
@@ -90,7 +94,7 @@ def _add_films(app: FastAPI, classifier: Live, recorder: Recorder, most: int) ->
             answer = answers.with_map(answer, picture)
         return _json(answer.model_dump_json())
 
-    @app.post(
+    @router.post(
         "/v1/predict:batch",
         response_model=Results,
         responses=problems.RESPONSES,
@@ -113,7 +117,7 @@ def _add_films(app: FastAPI, classifier: Live, recorder: Recorder, most: int) ->
         found = await asyncio.gather(*(one(index, data) for index, data in enumerate(films)))
         return _json(Results(results=tuple(found)).model_dump_json())
 
-    @app.post(
+    @router.post(
         "/v1/explain",
         response_class=Response,
         responses={200: {"content": {"image/png": {}}}, **problems.NO_MAP, **problems.RESPONSES},
@@ -138,6 +142,8 @@ def _add_films(app: FastAPI, classifier: Live, recorder: Recorder, most: int) ->
                 "Lucency-Model": timed.classifier.predictor.artifact.version,
             },
         )
+
+    app.include_router(router)
 
 
 def _add_models(app: FastAPI, classifier: Live) -> None:
@@ -211,6 +217,21 @@ def _described(artifact: Artifact, *, explains: bool) -> Described:
         drawn_films=evidence["data"]["drawn"] if evidence else None,
         metrics=evidence["metrics"] if evidence else None,
     )
+
+
+class _Unasked(APIRoute):
+    """Its endpoint reads the film itself; without a query FastAPI has nothing to work out."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        worked_out = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            if request.scope["query_string"]:
+                return await worked_out(request)
+            response: Response = await self.endpoint(request)
+            return response
+
+        return handle
 
 
 class _Observed:

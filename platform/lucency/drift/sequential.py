@@ -18,6 +18,7 @@ sum: more replicas don't make more false alarms.
 The films must come in no order: several of one patient in a row are alike, and count as change.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 
 import numpy as np
@@ -54,51 +55,59 @@ class Sequential:
         self._names = tuple(reference.features)
         self._urns = [Urn(feature, reference.films) for feature in reference.features.values()]
         self._sums_kj = np.zeros((len(self._names), 4 * len(_STAKES)))
+        self._levels = dict.fromkeys(self._names, 0.0)
 
     def add(self, values: Mapping[str, float]) -> dict[str, float]:
         """Take in one film; gives the levels with it."""
-        breaks_k = self._rng.random(len(self._names))
-        alarmed_k = self._levels() >= 1
-        p_k = np.empty(len(self._names))
-        for k, (name, urn) in enumerate(zip(self._names, self._urns, strict=True)):
+        breaks = self._rng.random(len(self._names)).tolist()
+        p_values = []
+        for name, urn, tie_break in zip(self._names, self._urns, breaks, strict=True):
             place = urn.place(values[name])
-            p_k[k] = urn.p_value(place, breaks_k[k])
+            p_values.append(urn.p_value(place, tie_break))
             # What is known to be different does not become the new normal.
-            if not alarmed_k[k]:
-                urn.counts[place] += 1
-        grown_kj = (1 + self._sums_kj) * _bets(p_k)
-        self._sums_kj = np.minimum(grown_kj, _MOST * self.limit * grown_kj.shape[1])
+            if self._levels[name] < 1:
+                urn.add(place)
+        grown_kj = (1 + self._sums_kj) * _bets(np.array(p_values))
+        bets = grown_kj.shape[1]
+        self._sums_kj = np.minimum(grown_kj, _MOST * self.limit * bets)
+        levels_k = self._sums_kj.sum(axis=1) / (bets * self.limit)
+        self._levels = dict(zip(self._names, levels_k.tolist(), strict=True))
         return self.levels()
 
     def levels(self) -> dict[str, float]:
         """Of each feature, the evidence of a change as a share of what raises the alarm."""
-        return dict(zip(self._names, self._levels().tolist(), strict=True))
-
-    def _levels(self) -> np.ndarray:
-        levels_k: np.ndarray = self._sums_kj.mean(axis=1) / self.limit
-        return levels_k
+        return dict(self._levels)
 
 
 class Urn:
-    """Polya's urn over bins between order statistics of the reference."""
+    """
+    Polya's urn over bins between order statistics of the reference.
+
+    Plain lists: with some thirty bins, an array would cost more to call than to add up.
+    """
 
     def __init__(self, feature: FeatureReference, films: int) -> None:
         values = np.array(feature.values)
         chosen = np.unique(np.linspace(0, len(values) - 1, min(_BINS, len(values)) + 1)[1:-1])
         places = chosen.astype(int)
-        self.edges, first = np.unique(values[places], return_index=True)
+        edges, first = np.unique(values[places], return_index=True)
         at_or_under = ranks(feature, films)[places][first]
+        self.edges: list[float] = edges.tolist()
         # One more than the films: n values part the line into n + 1 gaps of equal mean mass.
-        self.counts = np.diff(np.concatenate([[0], at_or_under, [films + 1]])).astype(float)
+        self.counts: list[int] = np.diff(np.concatenate([[0], at_or_under, [films + 1]])).tolist()
 
     def place(self, value: float) -> int:
         """The bin of a value."""
-        return int(np.searchsorted(self.edges, value))
+        return bisect_left(self.edges, value)
+
+    def add(self, place: int) -> None:
+        """One more film in a bin."""
+        self.counts[place] += 1
 
     def p_value(self, place: int, tie_break: float) -> float:
         """Mass of what is greater, and of the same bin a share drawn in 0..1."""
         counts = self.counts
-        return float((counts[place + 1 :].sum() + tie_break * counts[place]) / counts.sum())
+        return (sum(counts[place + 1 :]) + tie_break * counts[place]) / sum(counts)
 
 
 def _bets(p_k: np.ndarray) -> np.ndarray:

@@ -128,10 +128,16 @@ class Window:
 
 
 class _Thumbnails:
-    """Kernel of the last thumbnails with one another and with the reference, kept up to date."""
+    """
+    Kernel of the last thumbnails with one another and with the reference.
+
+    A film is compared with the reference at once. With the window's other films it is when the
+    window is asked for: many films in one product cost little more than one.
+    """
 
     def __init__(self, reference: ThumbnailReference, size: int) -> None:
         self._films_md = np.array(reference.films)
+        self._halves_m = (self._films_md**2).sum(axis=1) / 2
         self._bandwidth = reference.bandwidth
         self._limits = reference.limits
         self._within = kernel.mean_of_pairs(
@@ -141,21 +147,20 @@ class _Thumbnails:
         self._near_n = np.zeros(size)
         self._alike_nn = np.zeros((size, size))
         self._seen = 0
+        self._compared = 0
 
     def add(self, values: Mapping[str, float]) -> float:
         """How near a film's thumbnail is to the reference, 0..1."""
         cells_d = np.array([values[cell] for cell in CELLS])
         slot = self._seen % len(self._ring_nd)
         self._ring_nd[slot] = cells_d
-        alike_n = kernel.gaussian(cells_d[None], self._ring_nd, self._bandwidth)[0]
-        self._alike_nn[slot] = self._alike_nn[:, slot] = alike_n
-        near = float(kernel.gaussian(cells_d[None], self._films_md, self._bandwidth).mean())
-        self._near_n[slot] = near
+        self._near_n[slot] = near = self._near(cells_d)
         self._seen += 1
         return near
 
     def ratio(self) -> float:
         """Discrepancy over the limit for as many films."""
+        self._compare()
         films = min(self._seen, len(self._ring_nd))
         found = kernel.discrepancy(
             kernel.mean_of_pairs(self._alike_nn[:films, :films]),
@@ -164,3 +169,21 @@ class _Thumbnails:
         )
         sizes = sorted(self._limits)
         return found / float(np.interp(films, sizes, [self._limits[size] for size in sizes]))
+
+    def _near(self, cells_d: np.ndarray) -> float:
+        """``kernel.gaussian`` of one film, with the reference's share of it worked out before."""
+        exponents_m = self._films_md @ cells_d
+        exponents_m -= self._halves_m
+        exponents_m -= float(cells_d @ cells_d) / 2
+        exponents_m /= self._bandwidth**2
+        np.minimum(exponents_m, 0.0, out=exponents_m)
+        return float(np.exp(exponents_m, out=exponents_m).sum()) / len(exponents_m)
+
+    def _compare(self) -> None:
+        """Bring the films' kernel with one another up to date."""
+        size = len(self._ring_nd)
+        new = np.arange(max(self._compared, self._seen - size), self._seen) % size
+        alike_kn = kernel.gaussian(self._ring_nd[new], self._ring_nd, self._bandwidth)
+        self._alike_nn[new] = alike_kn
+        self._alike_nn[:, new] = alike_kn.T
+        self._compared = self._seen
