@@ -32,6 +32,8 @@ _LOG = logging.getLogger(__name__)
 _HEAT_WEIGHT = 0.45
 # Of an overlay, pixels a side: a map has ten cells a side at most, and a PNG costs by its pixels.
 _MOST = 512
+# Both sides longer than this are fine enough: half a film costs much less than two thirds of it.
+_FINE = 384
 _COARSER = 8
 
 
@@ -278,7 +280,7 @@ def drawn(data: bytes, map_hw: np.ndarray, *, max_pixels: int) -> bytes:
     Raises:
         ImageError: the bytes are not a usable film.
     """
-    film = films.whole(data, color="RGB", max_pixels=max_pixels, at_least=_MOST)
+    film = films.whole(data, color="RGB", max_pixels=max_pixels, at_least=_FINE)
     return overlay(film, map_hw)
 
 
@@ -305,7 +307,7 @@ def overlay(film_hwc: np.ndarray, map_hw: np.ndarray, most: int = _MOST) -> byte
         cv2.resize(np.rint(part).astype(np.uint8), side, interpolation=cv2.INTER_LINEAR)
         for part in (colors * weight, np.repeat(255 * (1 - weight), 3, axis=2))
     )
-    return images.encode_png(cv2.add(cv2.multiply(film, kept, scale=1 / 255), added))
+    return images.encode_png(cv2.add(cv2.multiply(film, kept, scale=1 / 255), added), noisy=True)
 
 
 def _short(logits: Sequence[float]) -> str:

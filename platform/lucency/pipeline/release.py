@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lucency import files, progress
+from lucency import files
 from lucency.bundle import artifact
 from lucency.bundle.artifact import Artifact
 from lucency.config.release import ReleaseConfig
@@ -20,7 +20,7 @@ from lucency.evaluation import drop, openings
 from lucency.ledger import Ledger
 from lucency.pipeline import unseen
 from lucency.release import archive, checklist, documents, sbom
-from lucency.release.checklist import Finding, Release
+from lucency.release.checklist import Missing, Release
 from lucency.store import gate
 from lucency.store.store import CHAMPION, Store
 from lucency.training.trainer import Run
@@ -51,12 +51,9 @@ def release(config: ReleaseConfig) -> dict[str, Any]:
         GateRefused: items are missing, all of them listed; nothing is written.
     """
     subject = _subject(config)
-    with progress.stage("checklist"):
-        findings = checklist.check(subject)
+    findings = checklist.check(subject)
     parts = _parts(subject, config.search)
-    findings.append(_anonymous(parts, subject.table))
-    for finding in findings:
-        progress.say(f"    {'met' if finding.met else 'MISSING':8}{finding.item}: {finding.said}")
+    findings.append(checklist.ask("no patients", lambda: _anonymous(parts, subject.table)))
     if missing := checklist.missing(findings):
         raise GateRefused(
             f"not released, {len(missing)} of {len(findings)} items are missing:\n"
@@ -88,6 +85,7 @@ def _subject(config: ReleaseConfig) -> Release:
         table=Table.open(config.table or run.record["table"]),
         trained_on=unseen.trained_on(bundle),
         root=config.root,
+        output=config.output,
         rule=config.rule,
         most_drop=config.most_drop,
         tests=config.tests,
@@ -218,7 +216,7 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("/")
 
 
-def _anonymous(parts: Mapping[str, bytes], table: Table) -> Finding:
+def _anonymous(parts: Mapping[str, bytes], table: Table) -> str:
     """No part names a patient of the table."""
     patients = {str(name) for name in table.columns["patient"] if len(str(name)) >= _TELLING}
     named = sorted(
@@ -227,8 +225,11 @@ def _anonymous(parts: Mapping[str, bytes], table: Table) -> Finding:
         if patients & set(_WORD.findall(data.decode(errors="replace")))
     )
     if named:
-        return Finding("no patients", False, f"{named} name patients of {table.name!r}")
-    return Finding("no patients", True, f"none of {len(patients)} names stands in a part")
+        raise Missing(
+            f"{named} name patients of {table.name!r}: take the names out of what they were made "
+            "from"
+        )
+    return f"none of {len(patients)} names stands in a part"
 
 
 def _json(value: Any) -> bytes:

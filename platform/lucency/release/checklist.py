@@ -5,16 +5,16 @@ An item gives what it found, or raises ``Missing`` with what is not there and wh
 are asked, so a person sees at once all that is left to do.
 """
 
-import subprocess
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lucency import files
+from lucency import files, progress
 from lucency.bundle import artifact
 from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Predictor
@@ -24,11 +24,14 @@ from lucency.evaluation import openings
 from lucency.evaluation.drop import MostDrop
 from lucency.evaluation.rule import ClinicalRule
 from lucency.ledger import Ledger
-from lucency.release import documents, tested
+from lucency.release import documents, tested, worktree
+from lucency.release.worktree import Worktree
 from lucency.store import gate
 from lucency.store.store import CHAMPION, PREVIOUS, Store
 from lucency.training import record
 from lucency.training.trainer import RECIPE, Run
+
+_SHOWN = 3
 
 
 class Missing(LucencyError):
@@ -44,6 +47,7 @@ class Release:
         table: That of the bundle's test films; its openings are recorded beside it.
         trained_on: Digest of the table whose films taught the network.
         root: The source tree: lock, documents, tests.
+        output: Where the pack goes; one of an earlier build may lie in the source tree.
         junit: A report of the tests made elsewhere; None: they are run now.
     """
 
@@ -53,6 +57,7 @@ class Release:
     table: Table
     trained_on: str
     root: Path
+    output: Path
     rule: ClinicalRule
     most_drop: MostDrop
     tests: tuple[Path, ...]
@@ -77,7 +82,7 @@ class Finding:
 
 def check(release: Release) -> list[Finding]:
     """Ask every item, in the order of a model's life."""
-    return [_ask(name, item, release) for name, item in ITEMS.items()]
+    return [ask(name, partial(item, release)) for name, item in ITEMS.items()]
 
 
 def missing(findings: Iterable[Finding]) -> list[str]:
@@ -85,11 +90,22 @@ def missing(findings: Iterable[Finding]) -> list[str]:
     return [f"{finding.item}: {finding.said}" for finding in findings if not finding.met]
 
 
-def _ask(name: str, item: Callable[[Release], str], release: Release) -> Finding:
+def ask(name: str, item: Callable[[], str]) -> Finding:
+    """
+    Ask one item, and tell people of it as it goes: one may run tests for minutes.
+
+    What the system refuses, a file that is gone or not to be read, is that item's answer too.
+    """
+    progress.say(f"==> {name}")
+    began = time.monotonic()
     try:
-        return Finding(name, True, item(release))
-    except LucencyError as cause:
-        return Finding(name, False, str(cause))
+        finding = Finding(name, True, item())
+    except (LucencyError, OSError) as cause:
+        finding = Finding(name, False, str(cause))
+    outcome = "met" if finding.met else "MISSING"
+    took = time.monotonic() - began
+    progress.say(f"    {outcome:8}{name}: {finding.said} ({took:.1f} s)")
+    return finding
 
 
 def _code(release: Release) -> str:
@@ -229,15 +245,42 @@ def _tests(release: Release) -> str:
     absent = [str(test) for test in release.tests if not (release.root / test).is_file()]
     if absent:
         raise Missing(f"{absent} are not there")
+    revision = _as_trained(release)
     if release.run_tests:
         report, since = tested.run(release.root, release.tests), None
+        _as_trained(release)  # an edit made meanwhile was tested in part
     elif release.junit is not None and release.junit.is_file():
-        report, since = release.junit.read_bytes(), _revised(release.root)
+        report, since = release.junit.read_bytes(), revision.made
     else:
         raise Missing("not run: give run_tests=true, or junit=FILE, a report that is there")
     if faults := tested.faults(report, release.tests, since):
         raise Missing("; ".join(faults))
-    return f"{', '.join(map(str, release.tests))} pass"
+    named = ", ".join(map(str, release.tests))
+    return f"{named} pass at revision {revision.revision[:12]}, which trained the run"
+
+
+def _as_trained(release: Release) -> Worktree:
+    """The source tree, where it is what trained the run: tests of other code prove nothing."""
+    trained = release.environment.get("code")
+    if not trained or trained["dirty"]:
+        raise Missing("of no use while it is not known which revision trained the run: see code")
+    here, expected = worktree.read(release.root, release.output), trained["revision"]
+    faults = []
+    if here.revision != expected:
+        faults.append(f"is at revision {here.revision[:12]!r}")
+    if here.changes:
+        more = len(here.changes) - _SHOWN
+        faults.append(
+            f"holds {len(here.changes)} changed or new file(s), {', '.join(here.changes[:_SHOWN])}"
+            + (f" and {more} more" if more > 0 else "")
+        )
+    if faults:
+        raise Missing(
+            f"{str(release.root)!r} {' and '.join(faults)}; what is tested has to be what was "
+            f"trained, revision {expected[:12]!r} unchanged: git worktree add FOLDER "
+            f"{expected[:12]}, and release with root=FOLDER"
+        )
+    return here
 
 
 def _documents(release: Release) -> str:
@@ -260,19 +303,6 @@ ITEMS: dict[str, Callable[[Release], str]] = {
     "rollback": _rollback,
     "documents": _documents,
 }
-
-
-def _revised(root: Path) -> datetime:
-    """When the revision that is checked out was made; a changed tree has no revision."""
-    done = subprocess.run(
-        ["git", "-C", str(root), "log", "-1", "--format=%ct"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise Missing(f"{str(root)!r} is no git work tree: give run_tests=true instead of a report")
-    return datetime.fromtimestamp(int(done.stdout), UTC)
 
 
 def _as_written(path: Path) -> dict[str, Any]:

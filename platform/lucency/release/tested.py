@@ -1,5 +1,7 @@
 """Whether the tests that a release rests on were run on this code, and passed."""
 
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,26 +16,48 @@ _PATIENCE_S = 900.0
 _BAD = ("failure", "error")
 
 
-def run(root: Path, tests: Sequence[Path]) -> bytes:
-    """Run test files with pytest; the JUnit report, whether they pass or not."""
+def run(root: Path, tests: Sequence[Path], patience_s: float = _PATIENCE_S) -> bytes:
+    """
+    Run test files with pytest; the JUnit report, whether they pass or not.
+
+    Raises:
+        DataError: pytest made no report, or did not end in time; then nothing of it is left.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "junit.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        done = subprocess.run(
-            [*command, f"--junitxml={report}", *map(str, tests)],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE_S,
-            check=False,
-        )
+        # Nothing is written into the tree, whose state is looked at before and after.
+        command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        said = _ended([*command, f"--junitxml={report}", *map(str, tests)], root, patience_s)
         if not report.is_file():
-            said = (done.stderr or done.stdout).strip().splitlines()
+            last = said.strip().splitlines()[-1:] or ["it said nothing"]
             raise DataError(
-                f"pytest did not run in {str(root)!r}: {said[-1] if said else 'it said nothing'}; "
+                f"pytest did not run in {str(root)!r}: {last[0]}; "
                 "install the development group, or give junit=FILE of a run elsewhere"
             )
         return report.read_bytes()
+
+
+def _ended(command: Sequence[str], root: Path, patience_s: float) -> str:
+    """What a command said until it ended."""
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # What the tests start belongs to one group, so that it can be ended with them.
+        start_new_session=True,
+    ) as process:
+        try:
+            return process.communicate(timeout=patience_s)[0]
+        except subprocess.TimeoutExpired as cause:
+            raise DataError(
+                f"the tests did not end within {patience_s:.0f} s in {str(root)!r}: run them there "
+                "by hand to see which one hangs, or give junit=FILE of a run elsewhere"
+            ) from cause
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def faults(report: bytes, tests: Sequence[Path], since: datetime | None) -> list[str]:

@@ -1,6 +1,7 @@
 """From a promoted bundle to the evidence pack."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,17 @@ def test_built_twice_it_is_the_same_file(built: Built, tmp_path: Path) -> None:
 
     assert first["digest"] == second["digest"]
     assert (tmp_path / "again.tar").read_bytes() == config.output.read_bytes()
+
+
+def test_a_pack_inside_the_source_tree_is_no_change_to_it(built: Built, tree: Path) -> None:
+    """The first build's pack lies there when the second one asks git, and both are the same."""
+    config = built().model_copy(update={"output": tree / "packs" / "release.tar"})
+    try:
+        first = release(config)
+
+        assert release(config)["digest"] == first["digest"]
+    finally:
+        shutil.rmtree(config.output.parent)
 
 
 def test_the_pack_holds_the_proof_and_no_film(built: Built) -> None:
@@ -50,7 +62,9 @@ def test_a_missing_item_is_refused_and_nothing_is_written(built: Built) -> None:
         release(config)
 
     assert refused.value.exit_code == 3
-    assert [line.partition(":")[0] for line in refused.value.figures["missing"]] == ["code", "seed"]
+    assert [line.partition(":")[0] for line in refused.value.figures["missing"]] == [
+        *("code", "seed", "tests")
+    ]
     assert not config.output.exists()
 
 

@@ -50,7 +50,7 @@ Built = Callable[..., ReleaseConfig]
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A source tree under git, with a lock, the documents and one test that passes."""
+    """A source tree, all of it committed: a lock, the documents and one test that passes."""
     root = tmp_path_factory.mktemp("tree")
     (root / "pyproject.toml").write_text('[project]\nname = "lucency"\n')
     (root / "uv.lock").write_text(LOCK)
@@ -58,10 +58,17 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "tests" / "test_right.py").write_text("def test_right():\n    assert True\n")
     for name in ("docs", "jobs", "configs", "serve", "platform", "k8s"):
         (root / name).symlink_to(ROOT / name)
-    identity = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org"]
-    for command in (["init", "-q"], ["add", "uv.lock"], ["commit", "-q", "-m", "all"]):
-        subprocess.run(["git", "-C", str(root), *identity, *command], check=True)
+    git(root, "init", "-q")
+    git(root, "add", ".")
+    git(root, "commit", "-q", "-m", "all")
     return root
+
+
+def git(root: Path, *arguments: str) -> str:
+    """What git answers, as nobody in particular."""
+    identity = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org"]
+    command = ["git", "-C", str(root), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def run_record(folder: Path, tree: Path, recipe: Recipe, table: Table, **changes: Any) -> Path:
@@ -69,7 +76,7 @@ def run_record(folder: Path, tree: Path, recipe: Recipe, table: Table, **changes
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(recipe.to_yaml())
     environment = {
-        "code": {"revision": "a" * 40, "dirty": False},
+        "code": {"revision": git(tree, "rev-parse", "HEAD"), "dirty": False},
         "lock_digest": record.lock_digest([tree]),
         "recipe_digest": files.digest(recipe.learned),
         "seed": recipe.seed,

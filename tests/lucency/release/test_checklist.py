@@ -1,6 +1,8 @@
 """Each item of the checklist, met and missed."""
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from lucency.ledger import Ledger
 from lucency.pipeline import release as pipeline
 from lucency.release import checklist
 from lucency.store.store import Store
-from tests.lucency.release.conftest import Built, junit
+from tests.lucency.release.conftest import Built, git, junit
 
 
 def _missing(config: ReleaseConfig) -> dict[str, str]:
@@ -33,8 +35,6 @@ def test_nothing_is_missing(built: Built) -> None:
 @pytest.mark.parametrize(
     ("changes", "item", "said"),
     [
-        ({"code": None}, "code", "does not say which revision"),
-        ({"code": {"revision": "a" * 40, "dirty": True}}, "code", "was changed when it trained"),
         ({"lock_digest": "b" * 64}, "lock", "trained under lock 'bbbbbbbbbbbb'"),
         ({"recipe_digest": "b" * 64}, "recipe", "recipe on record"),
         ({"seed": 7}, "seed", "seed 0 against 7"),
@@ -48,6 +48,24 @@ def test_a_run_that_can_not_be_repeated(
 
     assert list(missing) == [item]
     assert said in missing[item]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (None, "does not say which revision"),
+        ({"revision": "a" * 40, "dirty": True}, "was changed when it trained"),
+    ],
+)
+def test_code_that_nobody_can_come_to_again(
+    built: Built, code: dict[str, Any] | None, said: str
+) -> None:
+    """Nor can any test be of it, so none is run."""
+    missing = _missing(built(code=code))
+
+    assert list(missing) == ["code", "tests"]
+    assert said in missing["code"]
+    assert "not known which revision trained the run" in missing["tests"]
 
 
 def _no_opening(config: ReleaseConfig) -> None:
@@ -147,3 +165,94 @@ def test_tests_have_to_have_been_run(built: Built, tmp_path: Path) -> None:
 
     assert "give run_tests=true" in unsaid["tests"]
     assert "older than the code's revision" in before["tests"]
+
+
+def _edited(root: Path) -> None:
+    (root / "tests" / "test_right.py").write_text("def test_right():\n    assert 1\n")
+
+
+def _enlarged(root: Path) -> None:
+    (root / "tests" / "conftest.py").write_text("")
+
+
+def _gone_on(root: Path) -> None:
+    _edited(root)
+    git(root, "commit", "-q", "-a", "-m", "later")
+
+
+def _unpacked(root: Path) -> None:
+    shutil.rmtree(root / ".git")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_edited, r"holds 1 changed or new file\(s\), tests/test_right.py; .* git worktree add"),
+        (_enlarged, r"holds 1 changed or new file\(s\), tests/conftest.py"),
+        (_gone_on, "is at revision '.{12}'; what is tested has to be what was trained, revision"),
+        (_unpacked, r"git does not know .*unpacked archive.* \(root=CLONE\)"),
+    ],
+)
+def test_tests_of_other_code_do_not_count(
+    built: Built, tree: Path, tmp_path: Path, change: Callable[[Path], None], said: str
+) -> None:
+    """What is tested has to be what was trained: found, expected and what to do are told."""
+    root = Path(shutil.copytree(tree, tmp_path / "tree", symlinks=True))
+    config = built().model_copy(update={"root": root})
+    change(root)
+
+    missing = _missing(config)
+
+    assert list(missing) == ["tests"]
+    assert re.search(said, missing["tests"])
+
+
+def test_clone_of_a_tag_is_the_same_code(built: Built, tree: Path, tmp_path: Path) -> None:
+    """A release is made from a shallow clone of its tag, too, and its tests are run there."""
+    git(tree, "tag", "--force", "v1")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", "--depth=1", "--branch=v1", tree.as_uri(), str(clone))
+
+    config = built().model_copy(update={"root": clone, "junit": None, "run_tests": True})
+
+    assert _missing(config) == {}
+    assert git(clone, "status", "--porcelain") == ""
+
+
+def test_edit_made_while_the_tests_run_is_found(built: Built, tree: Path, tmp_path: Path) -> None:
+    """The tree is looked at again when they have passed."""
+    root = Path(shutil.copytree(tree, tmp_path / "tree", symlinks=True))
+    (root / "tests" / "test_right.py").write_text(
+        "from pathlib import Path\n\ndef test_right():\n    Path('new.py').touch()\n"
+    )
+    git(root, "commit", "-q", "-a", "-m", "meddling")
+    code = {"revision": git(root, "rev-parse", "HEAD"), "dirty": False}
+
+    config = built(code=code).model_copy(update={"root": root, "junit": None, "run_tests": True})
+
+    assert "holds 1 changed or new file(s), new.py" in _missing(config)["tests"]
+
+
+def test_what_the_system_refuses_is_that_items_answer(built: Built) -> None:
+    """A file that is gone is told under its item, and the others are asked all the same."""
+    config = built()
+    subject = pipeline._subject(config)
+    (config.run / "recipe.yaml").unlink()
+
+    findings = checklist.check(subject)
+
+    assert [each.item for each in findings if not each.met] == ["recipe"]
+    assert len(findings) == len(checklist.ITEMS)
+
+
+def test_each_item_is_told_as_it_is_asked(built: Built, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its name before the work begins, and then what it came to: one may take minutes."""
+    findings = checklist.check(pipeline._subject(built()))
+
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if line.startswith("==>")] == [
+        f"==> {item}" for item in checklist.ITEMS
+    ]
+    for asked, answer, finding in zip(told[::2], told[1::2], findings, strict=True):
+        assert asked == f"==> {finding.item}"
+        assert answer.startswith(f"    met     {finding.item}: {finding.said} (")

@@ -57,3 +57,38 @@ def test_tests_are_run(tmp_path: Path) -> None:
     report = tested.run(tmp_path, TESTS)
 
     assert tested.faults(report, TESTS, None) == ["tests/test_right.py: 1 of 1 tests fail"]
+
+
+def test_tests_that_do_not_end_are_ended(tmp_path: Path) -> None:
+    """With all that they started, and the error says what to do."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_right.py").write_text(
+        "import subprocess\n"
+        "def test_right():\n"
+        "    child = subprocess.Popen(['sleep', '300'])\n"
+        "    open('child', 'w').write(str(child.pid))\n"
+        "    child.wait()\n"
+    )
+
+    with pytest.raises(DataError, match=r"did not end within 3 s .* give junit=FILE"):
+        tested.run(tmp_path, TESTS, patience_s=3)
+
+    child = int((tmp_path / "child").read_text())
+    assert _ended(child)
+
+
+def _ended(process: int) -> bool:
+    """Nobody may have asked for its exit status yet."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2]
+    except FileNotFoundError:
+        return True
+    return state.startswith("Z")
+
+
+def test_what_pytest_says_is_told(tmp_path: Path) -> None:
+    """Where it makes no report, its last words are the reason."""
+    (tmp_path / "pytest.py").write_text("raise SystemExit('no such plugin')")
+
+    with pytest.raises(DataError, match="pytest did not run in .*: no such plugin; install"):
+        tested.run(tmp_path, TESTS)
