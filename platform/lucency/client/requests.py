@@ -17,8 +17,9 @@ Film = Path | str | bytes
 Body = TypeVar("Body", bound=BaseModel)
 
 KEY_HEADER = "Idempotency-Key"
-# Not now: over the rate, or not ready. Anything else is answered the same the next time.
-_AGAIN = frozenset({429, 503})
+# Not now: over the rate, not ready, or lost on the way with the replica that had it, of which Ray
+# and proxies tell as 500, 502 or 504. Anything else is answered the same the next time.
+_AGAIN = frozenset({429, 500, 502, 503, 504})
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 8.0
 # A service that asks for more patience than this is down, and its caller should hear of it.
 _MOST_PATIENCE_S = 60.0

@@ -163,7 +163,9 @@ def test_batch_and_models_are_typed(
 
 
 @both
-@pytest.mark.parametrize("failure", [status(503), status(429, retry_after="0"), hang_up])
+@pytest.mark.parametrize(
+    "failure", [status(503), status(502), status(500), status(429, retry_after="0"), hang_up]
+)
 def test_what_may_pass_is_tried_again_under_one_key(
     service: Service, film: bytes, kind: str, failure: Failure
 ) -> None:
@@ -212,7 +214,7 @@ def test_retry_after_is_waited_for(service: Service, film: bytes, kind: str) -> 
 
 
 @both
-@pytest.mark.parametrize("failure", [status(500), status(503, retry_after="3600")])
+@pytest.mark.parametrize("failure", [status(501), status(503, retry_after="3600")])
 def test_in_vain_is_not_tried(service: Service, film: bytes, kind: str, failure: Failure) -> None:
     """A fault, or a service that is down for an hour, is told at once."""
     service.spoilt.append(failure)
