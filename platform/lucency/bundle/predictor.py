@@ -307,7 +307,7 @@ def overlay(film_hwc: np.ndarray, map_hw: np.ndarray, most: int = _MOST) -> byte
         cv2.resize(np.rint(part).astype(np.uint8), side, interpolation=cv2.INTER_LINEAR)
         for part in (colors * weight, np.repeat(255 * (1 - weight), 3, axis=2))
     )
-    return images.encode_png(cv2.add(cv2.multiply(film, kept, scale=1 / 255), added), noisy=True)
+    return images.encode_png_fast(cv2.add(cv2.multiply(film, kept, scale=1 / 255), added))
 
 
 def _short(logits: Sequence[float]) -> str:

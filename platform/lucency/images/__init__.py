@@ -1,7 +1,7 @@
 """Encoded films and their pixels: judged, decoded, written."""
 
 from lucency.images.decoding import Color, decode, decode_checked, size
-from lucency.images.encoding import encode_png
+from lucency.images.encoding import encode_png, encode_png_fast
 from lucency.images.header import MAX_PIXELS, MIN_SIDE, content_type
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "decode",
     "decode_checked",
     "encode_png",
+    "encode_png_fast",
     "size",
 ]
