@@ -201,13 +201,15 @@ class Recorder:
         self, scope: Scope, data: bytes, kind: str, predictor: Predictor, origin: Origin
     ) -> dict[str, Any]:
         artifact = predictor.artifact
+        # By the service's own lists: what is on none may be a patient's name in the wrong place.
+        site, view = self._classifier.telemetry.group(origin.site, origin.view)
         return {
             "kind": kind,
             "at": stamp(now()),
             "who": _caller(scope),
             "what": getattr(scope.get("route"), "path", None) or path_of(scope)[:80],
-            "site": origin.site,
-            "view": origin.view,
+            "site": site if origin.site else "",
+            "view": view if origin.view else "",
             "model": artifact.manifest.name,
             "version": artifact.version,
             "variant": predictor.variant,

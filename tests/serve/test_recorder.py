@@ -58,7 +58,7 @@ def test_answer_is_in_the_log_before_it_is_sent(start: Start, film: bytes, tmp_p
     told = ("id", "probability", "decision", "reason", "label")
     assert {name: line[name] for name in told} == {name: answer[name] for name in told}
     assert (line["model"], line["version"]) == (answer["model"]["name"], answer["model"]["version"])
-    assert (line["who"], line["what"], line["site"]) == ("anyone", "/v1/predict", "ward 3")
+    assert (line["who"], line["what"], line["site"]) == ("anyone", "/v1/predict", "other")
     assert line["film"] == keys.load(tmp_path / "logs").film(film)
     assert predictions.read(tmp_path / "logs").column("id").to_pylist() == [answer["id"]]
 
