@@ -17,9 +17,10 @@ from lucency.store.store import Store
 from serve import ingress
 from serve.access import Guard
 from serve.classifier import Classifier
+from serve.exporters import PlainBackend
 from serve.live import Live
 from serve.recorder import Recorder
-from serve.telemetry import PlainBackend, Telemetry
+from serve.telemetry import Telemetry
 
 _config = ServeConfig.from_file(Path(os.environ["BENCH_OURS"]))
 _predictor = Predictor(

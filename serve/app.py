@@ -24,11 +24,12 @@ from . import ingress
 from .access import Guard
 from .classifier import Classifier, Infer
 from .explainer import Explainer, drawn_by
+from .exporters import RayBackend
 from .live import Leaving, Live, Loading, Looks, Succession, Watcher
 from .recorder import Recorder
 from .rollout import Rollout, no_labels
 from .sensitivity import Sensitivity
-from .telemetry import RayBackend, Telemetry
+from .telemetry import Telemetry
 
 _HEALTH_TIMEOUT_S = 10.0
 

@@ -32,7 +32,8 @@ from lucency.pipeline.train import train
 from lucency.store.store import Store
 from serve import ingress
 from serve.classifier import Classifier
-from serve.telemetry import PlainBackend, Telemetry
+from serve.exporters import PlainBackend
+from serve.telemetry import Telemetry
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

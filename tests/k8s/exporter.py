@@ -15,7 +15,8 @@ from ray._private.telemetry.open_telemetry_metric_recorder import OpenTelemetryM
 
 from lucency.drift import reference as drift
 from lucency.drift.window import Window
-from serve.telemetry import PlainBackend, Telemetry, samples
+from serve.exporters import PlainBackend, samples
+from serve.telemetry import Telemetry
 
 
 class Replica:

@@ -18,7 +18,9 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from lucency.drift.sequential import FILMS_TO_FALSE_ALARM
-from serve.telemetry import LATENCY_BUCKETS_S, OBJECTIVE_S, PlainBackend, Telemetry
+from serve.exporters import PlainBackend
+from serve.metrics import LATENCY_BUCKETS_S, OBJECTIVE_S
+from serve.telemetry import Telemetry
 from tests.processes import ROOT, ending, free_port, wait_until
 
 Manifest = dict[str, Any]

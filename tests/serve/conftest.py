@@ -10,7 +10,8 @@ from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Predictor
 from serve import ingress
 from serve.classifier import Classifier
-from serve.telemetry import PlainBackend, Telemetry
+from serve.exporters import PlainBackend
+from serve.telemetry import Telemetry
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from lucency.datasets.phantom import Phantom
 from lucency.drift.reference import STREAMS
 from lucency.errors import ArtifactError, ImageError
 from serve.classifier import Classifier
-from serve.telemetry import PlainBackend, Telemetry
+from serve.exporters import PlainBackend
+from serve.telemetry import Telemetry
 
 
 async def classify(classifier: Classifier, film: bytes, times: int) -> None:

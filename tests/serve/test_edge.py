@@ -23,7 +23,8 @@ from lucency.config.serve import Access
 from serve import ingress, keys
 from serve.access import Guard
 from serve.classifier import Classifier
-from serve.telemetry import PlainBackend, Telemetry
+from serve.exporters import PlainBackend
+from serve.telemetry import Telemetry
 from tests.processes import free_port
 from tests.serve.test_issuer import certificate
 

@@ -17,7 +17,8 @@ from lucency.datasets.phantom import Phantom
 from serve import ingress, keys
 from serve.access import Guard
 from serve.classifier import Classifier
-from serve.telemetry import PlainBackend, Telemetry
+from serve.exporters import PlainBackend
+from serve.telemetry import Telemetry
 from tests.serve.listening import listening
 
 TEXTS = ("label", "decision", "reason", "warnings", "id")

@@ -16,7 +16,8 @@ from lucency.bundle.artifact import Artifact
 from lucency.bundle.predictor import Predictor
 from serve import ingress
 from serve.classifier import Classifier
-from serve.telemetry import PlainBackend, Telemetry
+from serve.exporters import PlainBackend
+from serve.telemetry import Telemetry
 from tests import hostile, hostile_dicom
 
 # Pillow warns of damaged EXIF data; in tests alone a warning is an error.

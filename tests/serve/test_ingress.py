@@ -27,8 +27,9 @@ from lucency.evaluation.conformal import Conformal
 from lucency.models.base import architectures
 from serve import ingress
 from serve.classifier import Classifier
+from serve.exporters import PlainBackend
 from serve.schemas import Answer, Results
-from serve.telemetry import PlainBackend, Telemetry
+from serve.telemetry import Telemetry
 from tests import hostile_dicom
 
 VERSIONS = ("", "/versions/{version}")

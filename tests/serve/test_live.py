@@ -18,8 +18,9 @@ from lucency.bundle.predictor import Input, Prediction, Predictor
 from lucency.store.store import State, Store
 from serve import ingress
 from serve.classifier import Classifier
+from serve.exporters import PlainBackend
 from serve.live import Leaving, Live, Loading, Succession, Watcher
-from serve.telemetry import PlainBackend, Telemetry
+from serve.telemetry import Telemetry
 
 
 class Clock:

@@ -19,9 +19,10 @@ from lucency.rollout.counts import Arm, Counts
 from lucency.rollout.plan import Guards, Plan
 from lucency.store.store import Store
 from serve.classifier import Classifier
+from serve.exporters import PlainBackend
 from serve.live import Live, Loading, Looks, Succession
 from serve.rollout import Rollout
-from serve.telemetry import PlainBackend, Telemetry
+from serve.telemetry import Telemetry
 
 PLAN = Plan(
     shares=(0.2, 0.5, 1.0),

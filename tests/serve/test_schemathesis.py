@@ -18,8 +18,9 @@ from lucency.config.serve import Access, Logs
 from serve import ingress, keys
 from serve.access import Guard
 from serve.classifier import Classifier
+from serve.exporters import PlainBackend
 from serve.recorder import Recorder
-from serve.telemetry import PlainBackend, Telemetry
+from serve.telemetry import Telemetry
 
 # Not positive_data_acceptance, but for labels: no schema says which bytes are a film.
 CHECKS = (

@@ -25,11 +25,12 @@ from lucency.rollout.plan import Guards, Plan
 from lucency.store.store import Store
 from serve import ingress
 from serve.classifier import Classifier
+from serve.exporters import PlainBackend
 from serve.live import Live, Loading
 from serve.recorder import Recorder
 from serve.rollout import Rollout
 from serve.sensitivity import Sensitivity
-from serve.telemetry import PlainBackend, Telemetry
+from serve.telemetry import Telemetry
 
 ILL, WELL = "PNEUMONIA", "NORMAL"
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -10,17 +10,15 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from lucency.drift.window import State
-from serve.telemetry import (
+from serve.exporters import PlainBackend, RayBackend, samples
+from serve.metrics import (
     BATCH_BUCKETS,
     LATENCY_BUCKETS_S,
     OBJECTIVE_S,
     PROBABILITY_BUCKETS,
-    PlainBackend,
-    RayBackend,
-    Telemetry,
     latency_buckets,
-    samples,
 )
+from serve.telemetry import Telemetry
 
 GROUP = {"model_version", "site", "view"}
 FEATURE = {*GROUP, "feature", "stream"}

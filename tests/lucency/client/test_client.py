@@ -24,7 +24,8 @@ from lucency.client import (
 )
 from serve import ingress
 from serve.classifier import Classifier
-from serve.telemetry import PlainBackend, Telemetry
+from serve.exporters import PlainBackend
+from serve.telemetry import Telemetry
 from tests.processes import free_port
 
 Failure = Callable[[Send], Awaitable[None]]
