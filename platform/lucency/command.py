@@ -68,10 +68,12 @@ def run(
 
 
 def _parser(config_type: type[Node], description: str) -> argparse.ArgumentParser:
-    """Its help tells of the keys what their class does."""
+    """Its help tells of the keys what their classes do."""
+    kinds = [each for each in config_type.__mro__ if issubclass(each, Node) and each is not Node]
+    told_of = "\n\n".join(inspect.cleandoc(each.__doc__ or "") for each in kinds)
     parser = _Parser(
         description=description.strip().split("\n")[0],
-        epilog=f"{inspect.getdoc(config_type)}\n\nKeys: {', '.join(config_type.model_fields)}",
+        epilog=f"{told_of}\n\nKeys: {', '.join(config_type.model_fields)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", type=Path, help="YAML file, for example under configs/")

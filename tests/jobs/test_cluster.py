@@ -27,6 +27,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lucency.bundle.artifact import Artifact
 from lucency.config.reevaluate import ReevaluateConfig
 from lucency.datasets.phantom import Phantom
 from lucency.ledger import Ledger
@@ -156,12 +157,14 @@ class Trained:
     def settings(self) -> tuple[str, ...]:
         """What makes the pipeline take this up again."""
         rule = "recipe.rule={sensitivity_floor: 0.001, specificity_floor: 0.0}"
-        return (*TINY, f"work={self.work}", f"store={self.store}", rule)
+        places = f"work={self.work}", f"store={self.store}"
+        return (*TINY, *places, rule, "export.calibration=platt")
 
     @property
     def bundle(self) -> Path:
         """That of the champion."""
-        return self.work / "models" / str(self.record["run"]) / "bundle"
+        (found,) = (self.work / "models").glob(f"{self.record['run']}-*/bundle")
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +205,7 @@ def test_served_model_is_seen_by_prometheus(
         sent = [films[number % len(films)] for number in range(120)]
         answers = list(clients.map(lambda film: _predict(port, film), sent))
     assert {answer["model"]["version"] for answer in answers} == {record["champion"]}
+    assert Artifact.load(trained.bundle).model.calibration.method == "platt"
     with _prometheus(tmp_path, head.metrics_port) as prometheus:
         for name in SHOWN:
             wait_until(lambda name=name: bool(_query(prometheus, name)), 60, name)  # type: ignore[misc]

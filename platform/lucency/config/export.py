@@ -10,12 +10,11 @@ from lucency.config.node import Node
 from lucency.evaluation.calibrated import Method
 
 
-class ExportConfig(Node):
+class Packing(Node):
     """
-    A finished run and the folder for its bundle.
+    What a bundle is made to hold beside the network.
 
     Attributes:
-        table: Where the run's table is now; the path it was trained from if left out.
         coverage: Promised share of films, in every class, whose prediction set has the true
             label; films whose set does not settle it are answered ``uncertain``.
         calibration: How probabilities are made to mean what they say: by the ``temperature`` alone;
@@ -27,10 +26,6 @@ class ExportConfig(Node):
         formats: Torch's own formats to put into the bundle beside the graph.
     """
 
-    run: Path
-    output: Path
-    name: str = "pneumonia"
-    table: Path | None = None
     coverage: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     calibration: Method = "temperature"
     use: Use = Use()
@@ -43,3 +38,17 @@ class ExportConfig(Node):
         if len(set(names)) < len(names):
             raise ValueError(f"found {list(names)}, expected each name once")
         return names
+
+
+class ExportConfig(Packing):
+    """
+    A finished run and the folder for its bundle.
+
+    Attributes:
+        table: Where the run's table is now; the path it was trained from if left out.
+    """
+
+    run: Path
+    output: Path
+    name: str = "pneumonia"
+    table: Path | None = None

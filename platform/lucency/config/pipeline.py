@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from lucency.config.export import Packing
 from lucency.config.node import Node
 from lucency.config.serve import Service, is_loopback
 from lucency.config.train import Recipe
@@ -48,6 +49,7 @@ class PipelineConfig(Node):
     Attributes:
         work: Folder for table, runs, bundle and report.
         store: Folder of versions and aliases.
+        export: Calibration, abstention and variants of the bundle.
         serve: Left out (null) where something else serves the store, as on Kubernetes.
         fresh: Throw away this recipe's earlier run and start anew.
         reason: Why the test split is opened for another model of this name.
@@ -61,6 +63,7 @@ class PipelineConfig(Node):
     splits: SplitPlan = SplitPlan()
     leaks: LeakGate = LeakGate()
     recipe: Recipe
+    export: Packing = Packing()
     serve: Deployment | None = Deployment()
     fresh: bool = False
     reason: str = ""

@@ -4,9 +4,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from lucency import cluster, progress
+from lucency import cluster, files, progress
 from lucency.config.evaluate import EvaluateConfig
-from lucency.config.export import ExportConfig
+from lucency.config.export import ExportConfig, Packing
 from lucency.config.pipeline import Deployment, PipelineConfig
 from lucency.config.prepare import PrepareConfig
 from lucency.config.promote import PromoteConfig
@@ -51,13 +51,17 @@ def run(config: PipelineConfig) -> dict[str, Any]:
                     fresh=config.fresh,
                 )
             )
-        results = config.work / "models" / trained["run"]
+        results = config.work / "models" / _named(trained["run"], config.export)
         bundle, report = results / "bundle", results / "report.html"
         if config.fresh or not (bundle / "manifest.json").is_file():
             with progress.stage("calibrate"):
                 export(
                     ExportConfig(
-                        run=Path(trained["folder"]), output=bundle, name=config.name, table=table
+                        **dict(config.export),
+                        run=Path(trained["folder"]),
+                        output=bundle,
+                        name=config.name,
+                        table=table,
                     )
                 )
         with progress.stage("evaluate"):
@@ -78,6 +82,13 @@ def run(config: PipelineConfig) -> dict[str, Any]:
         if config.serve is None:
             return result
         return {**result, **_serve(config.serve, config.store, table, report)}
+
+
+def _named(run: str, packing: Packing) -> str:
+    """A run's bundle, and apart from it those of the same run that are packed in other ways."""
+    if packing == Packing():
+        return run
+    return f"{run}-{files.sha256(files.canonical(packing.model_dump(mode='json')).encode())[:8]}"
 
 
 def _serve(deployment: Deployment, store: Path, table: Path, report: Path) -> dict[str, Any]:
