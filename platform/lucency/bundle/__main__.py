@@ -3,8 +3,8 @@ What a bundle is, without loading a model: ``python -m lucency.bundle verify|sho
 ``python -m lucency.bundle schema`` prints the JSON schema of its files.
 
 ``verify`` checks every byte and, where LUCENCY_TRUSTED_KEYS names keys, the signature; ``show``
-prints what it decides and what proves it. The last line of stdout is one JSON object; exit
-status 0 is whole, 1 is not.
+prints what it decides and what proves it. stdout is one JSON object; exit status 0 is whole, 1 is
+not, and 2 a command line that can't be read.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from typing import Any, NotRequired
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from lucency.arguments import Parser
 from lucency.bundle import artifact as bundle
 from lucency.bundle import offered
 from lucency.bundle.artifact import Artifact, Golden, Manifest, ModelCard, Use
@@ -37,29 +38,39 @@ _Files = TypedDict(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one of the two commands; gives the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lucency.bundle", description="Check a bundle, or show what it is."
-    )
-    commands = parser.add_subparsers(dest="action", required=True)
-    for action in ("verify", "show"):
-        commands.add_parser(action).add_argument("path", type=Path)
-    commands.add_parser("schema")
-    given = parser.parse_args(arguments)
-    if given.action == "schema":
-        print(json.dumps(schema(), indent=2))
-        return 0
+    """Run one of the commands; gives the exit status."""
     try:
+        given = _parser().parse_args(arguments)
+        if given.action == "schema":
+            print(json.dumps(schema(), indent=2))
+            return 0
         artifact = Artifact.load(given.path)
+        if given.action == "show":
+            for line in _shown(artifact):
+                print(line, file=sys.stderr)
     except LucencyError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
         print(json.dumps({"ok": False, "error": str(error), "kind": type(error).__name__}))
-        return 1
-    if given.action == "show":
-        for line in _shown(artifact):
-            print(line, file=sys.stderr)
+        return error.exit_code
     print(json.dumps({"ok": True, **_plain(artifact)}))
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="python -m lucency.bundle", description="Check a bundle, or show what it is."
+    )
+    commands = parser.add_subparsers(dest="action", required=True, metavar="{verify,show,schema}")
+    told = {
+        "verify": "is every byte the one that was sealed",
+        "show": "what it decides, and what proves it",
+    }
+    for action, does in told.items():
+        command = commands.add_parser(action, help=does)
+        command.add_argument("path", type=Path, help="folder of the bundle")
+    commands.add_parser("schema", help="JSON schema of a bundle's files")
+    return parser
 
 
 def schema() -> dict[str, Any]:

@@ -277,10 +277,11 @@ def _verified(path: Path) -> tuple[Manifest, str]:
             "the run again"
         )
     raw = json.loads(text)
-    if raw.get("format") != FORMAT:
+    stated = raw.get("format") if isinstance(raw, dict) else None
+    if stated != FORMAT:
         raise ArtifactError(
-            f"{str(path)!r} has bundle format {raw.get('format')!r}, this version reads {FORMAT}: "
-            "export the run again"
+            f"{str(path)!r} has bundle format {stated!r}, this version reads {FORMAT}: export the "
+            "run again"
         )
     manifest = Manifest.model_validate(raw)
     present = {str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()} - {

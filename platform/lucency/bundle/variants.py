@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,61 @@ def add(bundle: Artifact, table: Table, names: tuple[str, ...]) -> Artifact:
         {**kept, artifact.VARIANTS: offered.write(tuple(made))},
         **artifact.origin(bundle),
     )
+
+
+def carry(
+    source: Artifact,
+    made: Artifact,
+    found: Predictions,
+    predict: Callable[[str], Predictions],
+) -> Artifact:
+    """
+    The bundle ``made``, in place, with the variants that ``source`` offers, judged anew.
+
+    Both have one graph, and cards that make other probabilities of its logits. So files, golden
+    films and speed are what they were; figures are not, and are taken by the card of ``made`` on
+    the films that it was fitted on. One that can't run here is left out, and people are told.
+
+    Args:
+        found: Float32 on those films.
+        predict: A variant of ``source`` on the same films, by its name.
+    """
+    assert made.manifest.files[artifact.GRAPH] == source.manifest.files[artifact.GRAPH]
+    card, reference = made.model, _by(made.model, found)
+    judged: list[Variant] = []
+    for variant in offered.read(source):
+        if why := _not_carried(source, variant):
+            progress.say(f"    {variant.name} is left out: {why}")
+            continue
+        with progress.stage(f"variant {variant.name}"):
+            validation = figures(_by(card, predict(variant.name)), reference, card)
+        holds = validation["verdict"]["passed"]
+        changed = {"model": made.model_digest, "validation": validation, "offered": holds}
+        judged.append(variant.model_copy(update=changed))
+        _say(judged[-1])
+    if not judged:
+        return made
+    files = {
+        name: (source.path / name).read_bytes()
+        for each in judged
+        for name in each.files
+        if each.offered and name.startswith(FOLDER)
+    }
+    return readme.seal(made, {**files, artifact.VARIANTS: offered.write(tuple(judged))})
+
+
+def _not_carried(source: Artifact, variant: Variant) -> str:
+    """Why a variant can't be judged anew, and what to do; empty where it can."""
+    if variant not in offered.of_model(source):
+        return offered.state(source, variant)
+    if missing := machine.lacks(variant.runtime, variant.precision):
+        return f"{missing}, or run python jobs/recalibrate.py where it runs"
+    return ""
+
+
+def _by(card: ModelCard, found: Predictions) -> Predictions:
+    """The same logits, by another card's calibration."""
+    return replace(found, probabilities=card.probabilities(found.logits))
 
 
 def calibration_films(bundle: Artifact, table: Table) -> np.ndarray:

@@ -25,7 +25,8 @@ class ReleaseConfig(Node):
         output: The pack, a tar file; written only where the checklist is whole.
         rule: The rule in force here; the bundle's own is not asked.
         most_drop: What figures may fall by at other sites.
-        root: The source tree whose lock, documents and tests are looked at.
+        root: The source tree whose lock, documents and tests are looked at: a git work tree at the
+            revision that trained the run.
         tests: Of preprocessing and inference, relative to ``root``.
         run_tests: Run them now.
         junit: A JUnit report of them instead, made after the revision that is checked out.

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from lucency import progress
+from lucency import cluster, progress
 from lucency.batch import Predictions
-from lucency.bundle import artifact, readme
+from lucency.bundle import artifact, offered, readme, variants
 from lucency.bundle.artifact import Artifact, ModelCard
 from lucency.config.recalibrate import RecalibrateConfig
 from lucency.datasets.table import Table
@@ -21,8 +21,9 @@ def recalibrate(config: RecalibrateConfig) -> dict[str, Any]:
     """
     Calibration, threshold and drift reference of a site's validation films, by the bundle's rule.
 
-    The network stays as it is. The new bundle is another model: it has no evidence, and
-    ``jobs/evaluate.py`` opens the site's test split for it.
+    The network stays as it is, and so do its variants: each that the bundle offers is judged anew
+    by the new threshold, on the site's validation films. The new bundle is another model: it has
+    no evidence, and ``jobs/evaluate.py`` opens the site's test split for it.
 
     Raises:
         DataError: it is the bundle's own table, a class has no counterpart or no films, the
@@ -44,26 +45,20 @@ def recalibrate(config: RecalibrateConfig) -> dict[str, Any]:
         )
     # Its test films too: on them the new bundle will be judged.
     proof = unseen.refuse_seen(bundle, table, unseen.all_rows(table), config, config.output)
-    found = unseen.predict(bundle, table, ["validation"], config.labels)
-    if lost := sorted(set(range(len(meant))) - set(found.labels.tolist())):
-        raise DataError(
-            f"the validation films of {str(table.path)!r} have none of "
-            f"{[bundle.model.labels[label] for label in lost]}: nothing can be fitted on them"
+    with cluster.connected():
+        found = unseen.predict(bundle, table, ["validation"], config.labels)
+        _refuse_lost(bundle, table, found)
+        made = readme.write(
+            config.output,
+            _contents(bundle, found, method, {**proof, "from": bundle.model_digest}),
+            **{**artifact.origin(bundle), "data_digest": table.digest},
         )
-    origin = {**proof, "from": bundle.model_digest}
-    card, reference = _fitted(bundle, found, method, origin)
-    made = readme.write(
-        config.output,
-        {
-            **_kept(bundle),
-            artifact.MODEL: card.model_dump_json(indent=2).encode(),
-            artifact.DRIFT: reference.model_dump_json(indent=2).encode(),
-            artifact.VALIDATION: json.dumps(
-                {"labels": found.labels.tolist(), "logits": found.logits.tolist()}
-            ).encode(),
-        },
-        **{**artifact.origin(bundle), "data_digest": table.digest},
-    )
+        made = variants.carry(
+            bundle,
+            made,
+            found,
+            lambda name: unseen.predict(bundle, table, ["validation"], config.labels, name),
+        )
     return {
         "bundle": str(made.path),
         "digest": made.digest,
@@ -77,6 +72,39 @@ def recalibrate(config: RecalibrateConfig) -> dict[str, Any]:
             "after": made.model.calibration.model_dump(),
         },
         "validation": made.model.validation,
+        "variants": {
+            each.name: {"offered": each.offered, **each.validation} for each in offered.read(made)
+        },
+    }
+
+
+def _refuse_lost(bundle: Artifact, table: Table, found: Predictions) -> None:
+    labels = bundle.model.labels
+    if lost := sorted(set(range(len(labels))) - set(found.labels.tolist())):
+        raise DataError(
+            f"the validation films of {str(table.path)!r} have none of "
+            f"{[labels[label] for label in lost]}: nothing can be fitted on them"
+        )
+
+
+def _contents(
+    bundle: Artifact, found: Predictions, method: Method, origin: dict[str, Any]
+) -> dict[str, bytes]:
+    """All files but evidence and variants: figures don't pass from one model to another."""
+    card, reference = _fitted(bundle, found, method, origin)
+    kept = {
+        name: (bundle.path / name).read_bytes()
+        for name in bundle.manifest.files
+        if name not in (artifact.EVIDENCE, artifact.VARIANTS)
+        and not name.startswith((drop.FOLDER, variants.FOLDER))
+    }
+    return {
+        **kept,
+        artifact.MODEL: card.model_dump_json(indent=2).encode(),
+        artifact.DRIFT: reference.model_dump_json(indent=2).encode(),
+        artifact.VALIDATION: json.dumps(
+            {"labels": found.labels.tolist(), "logits": found.logits.tolist()}
+        ).encode(),
     }
 
 
@@ -116,12 +144,3 @@ def _fitted(
         ),
         drift.fit({**found.features, "probability": watched_n}),
     )
-
-
-def _kept(bundle: Artifact) -> dict[str, bytes]:
-    """All files but evidence: figures don't pass from one model to another."""
-    return {
-        name: (bundle.path / name).read_bytes()
-        for name in bundle.manifest.files
-        if name != artifact.EVIDENCE and not name.startswith(drop.FOLDER)
-    }

@@ -1,7 +1,6 @@
 """A promoted bundle -> the evidence pack, if nothing of the release checklist is missing."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from lucency.errors import DataError, GateRefused
 from lucency.evaluation import drop, openings
 from lucency.ledger import Ledger
 from lucency.pipeline import unseen
-from lucency.release import archive, checklist, documents, sbom
+from lucency.release import archive, checklist, documents, names, sbom
 from lucency.release.checklist import Missing, Release
 from lucency.store import gate
 from lucency.store.store import CHAMPION, Store
@@ -38,9 +37,6 @@ _OF_SEARCH = (
     *("epochs_run", "epochs_saved"),
 )
 _SEARCHED = "search.json"
-_WORD = re.compile(r"[\w.-]+")
-# Shorter names of patients are also words and numbers that mean nothing.
-_TELLING = 5
 
 
 def release(config: ReleaseConfig) -> dict[str, Any]:
@@ -218,12 +214,8 @@ def _is_path(value: Any) -> bool:
 
 def _anonymous(parts: Mapping[str, bytes], table: Table) -> str:
     """No part names a patient of the table."""
-    patients = {str(name) for name in table.columns["patient"] if len(str(name)) >= _TELLING}
-    named = sorted(
-        name
-        for name, data in parts.items()
-        if patients & set(_WORD.findall(data.decode(errors="replace")))
-    )
+    patients = names.telling(map(str, table.columns["patient"]))
+    named = names.holders(parts, patients)
     if named:
         raise Missing(
             f"{named} name patients of {table.name!r}: take the names out of what they were made "

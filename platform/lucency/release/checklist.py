@@ -247,16 +247,17 @@ def _tests(release: Release) -> str:
         raise Missing(f"{absent} are not there")
     revision = _as_trained(release)
     if release.run_tests:
-        report, since = tested.run(release.root, release.tests), None
+        report, since, source = tested.run(release.root, release.tests), None, ""
         _as_trained(release)  # an edit made meanwhile was tested in part
     elif release.junit is not None and release.junit.is_file():
         report, since = release.junit.read_bytes(), revision.made
+        source = ", a report made elsewhere says"
     else:
         raise Missing("not run: give run_tests=true, or junit=FILE, a report that is there")
     if faults := tested.faults(report, release.tests, since):
         raise Missing("; ".join(faults))
     named = ", ".join(map(str, release.tests))
-    return f"{named} pass at revision {revision.revision[:12]}, which trained the run"
+    return f"{named} pass at revision {revision.revision[:12]}, which trained the run{source}"
 
 
 def _as_trained(release: Release) -> Worktree:

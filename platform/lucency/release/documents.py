@@ -54,7 +54,7 @@ def _of_one(path: Path, root: Path, words: set[str]) -> Iterator[str]:
             if not (root / named.rstrip(".")).exists():
                 yield f"{named!r} does not exist"
         for module in _MODULE.findall(code):
-            if importlib.util.find_spec(module) is None:
+            if not _exists(module):
                 yield f"module {module!r} does not exist"
     for line in "\n".join((*blocks, *spans)).replace("\\\n", " ").splitlines():
         yield from _of_command(line, root)
@@ -65,8 +65,14 @@ def _of_one(path: Path, root: Path, words: set[str]) -> Iterator[str]:
 
 def _of_command(line: str, root: Path) -> Iterator[str]:
     """A job's command line has to be one that the job takes."""
-    parts = shlex.split(line, comments=True)
-    if parts[:1] != ["python"] or len(parts) < 3 or not parts[1].startswith("jobs/"):
+    if not line.strip().startswith("python jobs/"):
+        return
+    try:
+        parts = shlex.split(line, comments=True)
+    except ValueError as cause:
+        yield f"{line.strip()!r} is no command line: {cause}"
+        return
+    if len(parts) < 3:
         return
     job, config, *rest = parts[1:]
     overrides = [
@@ -80,6 +86,13 @@ def _of_command(line: str, root: Path) -> Iterator[str]:
         configuration(root / job).from_file(root / config, overrides)
     except LucencyError as cause:
         yield f"{line.strip()!r} is refused: {cause}"
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # so is the package that it would be in
+        return False
 
 
 def configuration(job: Path) -> type[Node]:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lucency import files
+from lucency.errors import DataError
 
 Package = Mapping[str, Any]
 
@@ -26,10 +27,15 @@ def of_lock(lock: bytes) -> dict[str, Any]:
 
     A component is ``required`` where Lucency itself needs it, ``optional`` where one of its
     extras does, ``excluded`` where only development does.
+
+    Raises:
+        DataError: it is no lock, or another project's.
     """
     digest = files.sha256(lock)
-    packages: list[Package] = tomllib.loads(lock.decode())["package"]
-    own = next(package for package in packages if package["name"] == _OURS)
+    packages = _packages(lock)
+    own = next((package for package in packages if package["name"] == _OURS), None)
+    if own is None:
+        raise DataError(f"the lock names no package {_OURS!r}: it is another project's, give root")
     required = _reached(packages, own.get("dependencies", []))
     extras = [one for extra in own.get("optional-dependencies", {}).values() for one in extra]
     optional = _reached(packages, extras)
@@ -51,6 +57,14 @@ def of_lock(lock: bytes) -> dict[str, Any]:
         "components": [_component(each, required, optional) for each in others],
         "dependencies": [_needs(packages, each) for each in (own, *others)],
     }
+
+
+def _packages(lock: bytes) -> list[Package]:
+    try:
+        found: list[Package] = tomllib.loads(lock.decode())["package"]
+    except (ValueError, KeyError) as cause:
+        raise DataError(f"the lock can't be read ({cause}): write it again with uv lock") from cause
+    return found
 
 
 def licence(name: str) -> dict[str, Any] | None:

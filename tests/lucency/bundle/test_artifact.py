@@ -89,6 +89,16 @@ def test_file_that_is_not_listed_is_refused(copied: Path, name: str) -> None:
         Artifact.load(copied)
 
 
+@pytest.mark.parametrize("text", ["[]", "null", "{"])
+def test_manifest_that_is_none_is_refused(copied: Path, text: str) -> None:
+    """Whoever wrote it wrote its seal too: it is still no manifest, and that is said."""
+    (copied / artifact.MANIFEST).write_text(text)
+    (copied / artifact.SEAL).write_text(files.sha256(text.encode()))
+
+    with pytest.raises(ArtifactError, match=r"has bundle format None|can't be read as a bundle"):
+        Artifact.load(copied)
+
+
 @pytest.mark.parametrize("format_", [0, 1, artifact.FORMAT + 1, None])
 def test_another_format_is_refused(copied: Path, format_: int | None) -> None:
     """An older or newer bundle says which format it has and what to do."""

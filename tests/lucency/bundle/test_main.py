@@ -39,6 +39,59 @@ def test_altered_bundle_is_not(
     assert json.loads(out)["kind"] == "ArtifactError"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "required: {verify,show,schema}"),
+        (["chek", "BUNDLE"], "invalid choice: 'chek'"),
+        (["verify"], "required: path; usage: python -m lucency.bundle verify"),
+        (["show", "ONE", "OTHER"], "unrecognized arguments: OTHER"),
+        (["show", "--fast", "BUNDLE"], "unrecognized arguments: --fast"),
+    ],
+)
+def test_wrong_command_line_is_two(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line for people, with the usage, and one JSON line for programs, as of a job."""
+    status = main(arguments)
+
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert status == 2
+    assert (err.count("\n"), out.count("\n")) == (1, 1)
+    assert (found["ok"], found["kind"]) == (False, "ConfigError")
+    assert err == f"error: {found['error']}\n"
+    assert said in err
+    assert "usage: python -m lucency.bundle" in err
+
+
+def test_bundle_that_is_not_there_is_not_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A path that leads nowhere is a finding, as of a bundle that was deleted: status 1."""
+    status = main(["verify", str(tmp_path / "gone")])
+
+    out, err = capsys.readouterr()
+    assert status == 1
+    assert "gone' is not a bundle" in err
+    assert json.loads(out)["kind"] == "ArtifactError"
+
+
+def test_file_of_variants_that_can_not_be_read_is_told(
+    bundle: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where only showing it reads the file: no traceback."""
+    shutil.copytree(bundle.path, tmp_path / "bundle")
+    artifact.with_files(Artifact.load(tmp_path / "bundle"), {artifact.VARIANTS: b"[1]"})
+
+    status = main(["show", str(tmp_path / "bundle")])
+
+    out, err = capsys.readouterr()
+    assert status == 1
+    assert "variants.json' can't be read" in err
+    assert json.loads(out)["kind"] == "ArtifactError"
+
+
 def test_bundle_is_shown(bundle: Artifact, capsys: pytest.CaptureFixture[str]) -> None:
     """Classes, decision, rule and evidence, for people."""
     assert main(["show", str(bundle.path)]) == 0

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import torch
 
 from lucency import batch
 from lucency.batch import Predictions
@@ -26,9 +25,10 @@ from lucency.errors import ArtifactError
 from lucency.evaluation import openings, probability
 from lucency.evaluation.rule import ClinicalRule
 from lucency.ledger import Ledger
-from lucency.models.base import architectures
 from lucency.pipeline.evaluate import evaluate
 from lucency.store import gate
+from tests.learned import learned as learn
+from tests.offering import GRAPH, figures, offering, variant
 
 RULE = ClinicalRule(sensitivity_floor=0.05, specificity_floor=0.05)
 # A CPU without the instructions can neither make nor measure these.
@@ -42,20 +42,8 @@ def learned(
     bundle: Artifact, recipe: Recipe, table: Table, tmp_path_factory: pytest.TempPathFactory
 ) -> Artifact:
     """A bundle of the table, of a network that was trained for a moment, with an easy rule."""
-    torch.manual_seed(0)
-    model = architectures.build(recipe.model, in_channels=1, outputs=1, side=32)
-    rows = table.rows("train")
-    films = torch.from_numpy(np.stack([recipe.preprocess(film) for film in table.images(rows)]))
-    labels = torch.from_numpy(table.columns["label"][rows].astype(np.float32))[:, None]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    for _ in range(30):
-        optimizer.zero_grad()
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(films), labels)
-        loss.backward()
-        optimizer.step()
     # Half of the films on each side, wherever a moment's training has left the network.
-    with torch.inference_mode():
-        logit = float(model.eval()(films).median())
+    model, logit = learn(recipe, table)
     threshold = float(probability.of_classes(np.array([[logit]]), bundle.model.temperature)[0, 1])
     card = bundle.model.model_copy(update={"rule": RULE, "threshold": threshold})
     contents = {name: (bundle.path / name).read_bytes() for name in bundle.manifest.files}
@@ -188,6 +176,88 @@ def test_worst_class_of_three_counts(learned: Artifact) -> None:
     assert measured["metrics"]["sensitivity"]["value"] == 0.5
     assert measured["metrics"]["specificity"]["value"] == 0.75
     assert measured["covered"] == 1
+
+
+def site_bundle(source: Artifact, path: Path, **card: Any) -> Artifact:
+    """The same graph with another card, as recalibration leaves it: no evidence, no variants."""
+    kept = {
+        name: (source.path / name).read_bytes()
+        for name in source.manifest.files
+        if name not in (artifact.EVIDENCE, artifact.VARIANTS)
+        and not name.startswith(variants.FOLDER)
+    }
+    changed = source.model.model_copy(update=card)
+    contents = {**kept, artifact.MODEL: changed.model_dump_json().encode()}
+    return artifact.write(path, contents, **artifact.origin(source))
+
+
+@pytest.mark.parametrize(("threshold", "holds"), [(0.5, True), (0.9, False)])
+def test_carried_variant_is_judged_by_the_new_threshold(
+    learned: Artifact, tmp_path: Path, threshold: float, holds: bool
+) -> None:
+    """
+    Its logits keep every film's rank, but are lower: over 0.5 it finds all that float32 finds, over
+    0.9 nothing. What holds is offered with its file, what does not keeps its figures alone.
+    """
+    source = offering(learned, tmp_path / "source", variant(learned))
+    made = site_bundle(source, tmp_path / "made", temperature=1.0, threshold=threshold)
+    labels = [0] * 8 + [1] * 8
+    found = predictions([-3.0] * 8 + [3.0] * 8, labels)
+    lower = predictions([-3.0] * 8 + [2.0] * 8, labels)
+
+    carried = variants.carry(source, made, found, {"twin": lower}.__getitem__)
+
+    (judged,) = offered.read(carried)
+    assert judged.offered is holds
+    assert judged.model == carried.model_digest == made.model_digest != source.model_digest
+    assert judged.validation["metrics"]["sensitivity"]["value"] == (1.0 if holds else 0.0)
+    assert judged.validation["auroc_drop"] == 0
+    assert (GRAPH.format("twin") in carried.manifest.files) is holds
+    assert (judged.speed, judged.golden) == (variant(learned).speed, variant(learned).golden)
+    assert "## Variants" in (carried.path / artifact.README).read_text()
+
+
+def test_carried_figures_are_of_the_new_calibration(learned: Artifact, tmp_path: Path) -> None:
+    """Both answers come from logits anew: what they were by the old card plays no part."""
+    source = offering(learned, tmp_path / "source", variant(learned))
+    made = site_bundle(source, tmp_path / "made", temperature=4.0)
+    found, other = predictions([-2.0, 2.0], [0, 1]), predictions([-2.0, 4.0], [0, 1])
+
+    (judged,) = offered.read(variants.carry(source, made, found, lambda name: other))
+
+    apart = 1 / (1 + np.exp(-1.0)) - 1 / (1 + np.exp(-0.5))
+    assert judged.validation["largest_difference"] == pytest.approx(apart)
+
+
+def test_variant_that_can_not_be_judged_anew_is_left_out(
+    learned: Artifact,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """
+    Neither file nor entry goes along of one that did not hold before, was of another model, or
+    can't run here; people are told why, and which command measures it.
+    """
+    monkeypatch.setattr(machine, "instructions", frozenset)
+    lost = {**figures(), "verdict": {"passed": False, "reasons": ["AUROC drop 0.2"]}}
+    source = offering(
+        learned,
+        tmp_path / "source",
+        variant(learned, "weak", offered=False, validation=lost),
+        variant(learned, "strange", model="0" * 64),
+        variant(learned, "narrow", precision="int8"),
+    )
+    made = site_bundle(source, tmp_path / "made", temperature=4.0)
+
+    carried = variants.carry(source, made, predictions([-2.0, 2.0], [0, 1]), pytest.fail)
+
+    told = capsys.readouterr().err
+    assert carried == made == Artifact.load(made.path)
+    assert "weak is left out: not offered: on validation films AUROC drop 0.2" in told
+    assert "strange is left out: not offered: it was measured of another model" in told
+    assert "narrow is left out: the CPU has none of" in told
+    assert "or run python jobs/recalibrate.py where it runs" in told
 
 
 def test_race_counts_each_turn(learned: Artifact) -> None:
@@ -335,7 +405,7 @@ def test_variants_are_tested_in_one_opening(
     (abroad,) = Artifact.load(bundle.path).external()
     assert abroad["variants"] == found["variants"]
     assert list(abroad["variants"]) == sorted(names)
-    for name, figures in abroad["variants"].items():
-        assert figures["digest"] == tested.evidence["variants"][name]["digest"]
-        assert figures["films"] == len(site.table.rows("validation"))
+    for name, there in abroad["variants"].items():
+        assert there["digest"] == tested.evidence["variants"][name]["digest"]
+        assert there["films"] == len(site.table.rows("validation"))
     assert 'class="variants"' in (tmp_path / "site.html").read_text()

@@ -28,8 +28,12 @@ def _missing(config: ReleaseConfig) -> dict[str, str]:
 
 
 def test_nothing_is_missing(built: Built) -> None:
-    """A release that was made by the book meets every item."""
-    assert _missing(built()) == {}
+    """A release that was made by the book meets every item, and says where tests were run."""
+    findings = checklist.check(pipeline._subject(built()))
+
+    assert checklist.missing(findings) == []
+    (tests,) = [each for each in findings if each.item == "tests"]
+    assert tests.said.endswith("a report made elsewhere says")
 
 
 @pytest.mark.parametrize(
@@ -207,15 +211,24 @@ def test_tests_of_other_code_do_not_count(
     assert re.search(said, missing["tests"])
 
 
-def test_clone_of_a_tag_is_the_same_code(built: Built, tree: Path, tmp_path: Path) -> None:
-    """A release is made from a shallow clone of its tag, too, and its tests are run there."""
+def test_clone_of_a_tag_is_the_same_code(
+    built: Built, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A release is made from a shallow clone of its tag, too, and its tests, run there, leave nothing.
+    """
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     git(tree, "tag", "--force", "v1")
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", "--depth=1", "--branch=v1", tree.as_uri(), str(clone))
 
     config = built().model_copy(update={"root": clone, "junit": None, "run_tests": True})
 
-    assert _missing(config) == {}
+    findings = checklist.check(pipeline._subject(config))
+
+    assert checklist.missing(findings) == []
+    (tests,) = [each for each in findings if each.item == "tests"]
+    assert tests.said.endswith("which trained the run")
     assert git(clone, "status", "--porcelain") == ""
 
 

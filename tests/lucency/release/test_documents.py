@@ -35,6 +35,11 @@ def test_the_projects_own_documents_are_true() -> None:
             "did you mean 'bundle'",
         ),
         ("```sh\npython -m lucency.nowhere show\n```", "module 'lucency.nowhere' does not exist"),
+        ("```sh\npython -m nowhere.at.all\n```", "module 'nowhere.at.all' does not exist"),
+        (
+            "```sh\npython jobs/promote.py configs/promote/default.yaml reason='so\n```",
+            "is no command line: No closing quotation",
+        ),
     ],
 )
 def test_what_is_not_there_is_found(tree: Path, text: str, fault: str) -> None:

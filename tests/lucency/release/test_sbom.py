@@ -13,6 +13,7 @@ from license_expression import get_spdx_licensing  # type: ignore[import-untyped
 from packageurl import PackageURL
 from referencing import Registry, Resource
 
+from lucency.errors import DataError
 from lucency.release import sbom
 from tests.lucency.release.conftest import LOCK
 
@@ -140,6 +141,21 @@ def test_names_and_licences_are_those_of_their_standards(bill: dict[str, Any]) -
     for expression in expressions:
         unknown = licensing.validate(expression).invalid_symbols
         assert [name for name in unknown if not name.startswith("LicenseRef-")] == []
+
+
+@pytest.mark.parametrize(
+    ("lock", "said"),
+    [
+        (LOCK.replace('"lucency"', '"thesis"'), "names no package 'lucency'"),
+        ("[[package]", "can't be read"),
+        ("version = 1", "can't be read"),
+        ("\udcff", "can't be read"),
+    ],
+)
+def test_other_lock_is_refused(lock: str, said: str) -> None:
+    """Another project's, or what is no lock: what to do is told."""
+    with pytest.raises(DataError, match=said):
+        sbom.of_lock(lock.encode(errors="surrogateescape"))
 
 
 def test_licence_is_what_the_package_states() -> None:

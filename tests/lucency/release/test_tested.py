@@ -59,22 +59,23 @@ def test_tests_are_run(tmp_path: Path) -> None:
     assert tested.faults(report, TESTS, None) == ["tests/test_right.py: 1 of 1 tests fail"]
 
 
-def test_tests_that_do_not_end_are_ended(tmp_path: Path) -> None:
-    """With all that they started, and the error says what to do."""
+def test_tests_that_do_not_end_are_missed(tmp_path: Path) -> None:
+    """The error says for how long they were waited for, and what to do."""
     (tmp_path / "tests").mkdir()
-    (tmp_path / "tests" / "test_right.py").write_text(
-        "import subprocess\n"
-        "def test_right():\n"
-        "    child = subprocess.Popen(['sleep', '300'])\n"
-        "    open('child', 'w').write(str(child.pid))\n"
-        "    child.wait()\n"
-    )
+    (tmp_path / "tests" / "test_right.py").write_text("import time\n\ntime.sleep(300)\n")
 
-    with pytest.raises(DataError, match=r"did not end within 3 s .* give junit=FILE"):
-        tested.run(tmp_path, TESTS, patience_s=3)
+    with pytest.raises(DataError, match=r"did not end within 1 s .* give junit=FILE"):
+        tested.run(tmp_path, TESTS, patience_s=0.6)
 
-    child = int((tmp_path / "child").read_text())
-    assert _ended(child)
+
+def test_what_does_not_end_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    """No child lives on for a machine to stumble over."""
+    command = ["sh", "-c", "sleep 300 & echo $! > child; wait"]
+
+    with pytest.raises(DataError, match="did not end"):
+        tested._ended(command, tmp_path, 1.0)
+
+    assert _ended(int((tmp_path / "child").read_text()))
 
 
 def _ended(process: int) -> bool:
@@ -90,5 +91,5 @@ def test_what_pytest_says_is_told(tmp_path: Path) -> None:
     """Where it makes no report, its last words are the reason."""
     (tmp_path / "pytest.py").write_text("raise SystemExit('no such plugin')")
 
-    with pytest.raises(DataError, match="pytest did not run in .*: no such plugin; install"):
+    with pytest.raises(DataError, match=r"pytest did not run in .*: no such plugin; install"):
         tested.run(tmp_path, TESTS)
