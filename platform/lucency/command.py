@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import lucency.environment  # noqa: F401 (first: libraries read it while they are imported)
+from lucency.arguments import Parser
 from lucency.config.node import Node
-from lucency.errors import ConfigError, GateRefused, LucencyError
+from lucency.errors import GateRefused, LucencyError
 
 N = TypeVar("N", bound=Node)
 
@@ -24,13 +25,6 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A write to a full disk tells of no file.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _INTERRUPTED = {"ok": False, "error": "interrupted", "kind": "KeyboardInterrupt"}
-
-
-class _Parser(argparse.ArgumentParser):
-    """What is wrong with a command line is told as what is wrong with a configuration."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; {' '.join(self.format_usage().split())}")
 
 
 def run(
@@ -71,7 +65,7 @@ def _parser(config_type: type[Node], description: str) -> argparse.ArgumentParse
     """Its help tells of the keys what their classes do."""
     kinds = [each for each in config_type.__mro__ if issubclass(each, Node) and each is not Node]
     told_of = "\n\n".join(inspect.cleandoc(each.__doc__ or "") for each in kinds)
-    parser = _Parser(
+    parser = Parser(
         description=description.strip().split("\n")[0],
         epilog=f"{told_of}\n\nKeys: {', '.join(config_type.model_fields)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

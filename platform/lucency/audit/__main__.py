@@ -3,7 +3,8 @@ The logs of a service: ``python -m lucency.audit verify|show|recover|purge FOLDE
 
 ``verify`` reads both journals, audit and labels; ``show`` prints lines of the audit log;
 ``recover`` writes what killed replicas left as Parquet; ``purge --older-than 90d`` deletes old days
-and records that. The last line of stdout is one JSON object; exit status 0 is well, 1 is not.
+and records that. The last line of stdout is one JSON object; exit status 0 is well, 1 is not, and 2
+a command line that can't be read.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lucency.arguments import Parser
 from lucency.audit import key as keys
 from lucency.audit import predictions, retention
 from lucency.audit.heads import FILE
@@ -23,18 +25,19 @@ from lucency.errors import LucencyError
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one of the commands; gives the exit status."""
-    given = _parser().parse_args(arguments)
     try:
+        given = _parser().parse_args(arguments)
         result = _ACTIONS[given.action](given)
     except LucencyError as error:
-        result = {"ok": False, "error": str(error), "kind": type(error).__name__}
         print(f"error: {error}", file=sys.stderr)
+        print(json.dumps({"ok": False, "error": str(error), "kind": type(error).__name__}))
+        return error.exit_code
     print(json.dumps(result, default=str))
     return 0 if result["ok"] else 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m lucency.audit", description="Check, show or purge the logs of a service."
     )
     parser.add_argument("action", choices=sorted(_ACTIONS))

@@ -60,3 +60,19 @@ def test_recover_counts_parts(logs: Path, capsys: pytest.CaptureFixture[str]) ->
     """Nothing is left to recover where every replica rolled its own."""
     assert main(["recover", str(logs)]) == 0
     assert json.loads(capsys.readouterr().out) == {"ok": True, "parts": 0}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [(["verifi", "logs"], "verifi"), (["purge", "logs", "--older-than", "soon"], "such as 90d")],
+)
+def test_wrong_command_line_is_told_to_programs_too(
+    line: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 2, one line for people and one object for programs; nothing leaves the process."""
+    assert main(line) == 2
+
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: ")
+    assert shown.err.count("\n") == 1
+    assert told in json.loads(shown.out)["error"]
