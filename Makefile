@@ -5,6 +5,9 @@ PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := .venv/bin/python
 PORT ?= 8000
+# Ray's tests that wait for the tests without Ray, so that two cores end with both at about one time.
+LATE := tests/serve tests/test_many_classes.py tests/test_parity.py tests/lucency/test_bulk.py \
+  tests/lucency/test_batch.py
 
 .PHONY: demo test lint bench env clean
 
@@ -17,9 +20,13 @@ test: env ## everything that a change must keep; with ARGS what these name
 ifdef ARGS
 	@$(RUN) -m pytest $(ARGS)
 else
-	@beside=$$(mktemp); $(RUN) -m pytest -m "not ray" > $$beside 2>&1 & rest=$$!; \
-	  trap "kill $$rest; rm -f $$beside" INT TERM; \
-	  $(RUN) -m pytest -m ray; ray=$$?; wait $$rest; others=$$?; \
+	@beside=$$(mktemp); \
+	  ( trap 'kill $$one; exit 130' TERM; \
+	    $(RUN) -m pytest -m "not ray" & one=$$!; wait $$one; others=$$?; \
+	    $(RUN) -m pytest -m ray $(LATE) & one=$$!; wait $$one; exit $$((others + $$?)) \
+	  ) > $$beside 2>&1 & rest=$$!; \
+	  trap "kill $$rest; rm -f $$beside; exit 130" INT TERM; \
+	  $(RUN) -m pytest -m ray $(LATE:%=--ignore=%); ray=$$?; wait $$rest; others=$$?; \
 	  cat $$beside; rm -f $$beside; exit $$((ray + others))
 endif
 
