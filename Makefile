@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 PORT ?= 8000
 # Ray's tests that wait for the tests without Ray, so that two cores end with both at about one time.
 LATE := tests/serve tests/test_many_classes.py tests/test_parity.py tests/lucency/test_bulk.py \
-  tests/lucency/test_batch.py
+  tests/lucency/test_batch.py tests/lucency/search
 
 .PHONY: demo test lint bench env clean
 
