@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _TIMEOUT_S = 60.0
@@ -163,4 +163,4 @@ def _received(connection: socket.socket) -> bytes:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(load(Plan(**json.load(sys.stdin))))))
+    print(json.dumps(vars(load(Plan(**json.load(sys.stdin))))))

@@ -131,7 +131,7 @@ def test_length_is_of_the_body() -> None:
 
 def test_program_reads_a_plan_and_prints_an_outcome(server: Server, films: list[str]) -> None:
     """A process of its own, without site packages: JSON in, JSON out."""
-    plan = {"port": server.port, "path": "/", "films": films, "requests": 2}
+    plan = {"port": server.port, "path": "/", "films": films, "requests": 3}
 
     done = subprocess.run(
         [sys.executable, "-S", str(ROOT / "bench" / "serving_load.py")],
@@ -144,3 +144,4 @@ def test_program_reads_a_plan_and_prints_an_outcome(server: Server, films: list[
     found: dict[str, Any] = json.loads(done.stdout)
     assert json.loads(found["sample"]) == {"length": 100_000}
     assert len(found["latencies_ms"]) == 2
+    assert found["errors"] == {"503": 1}
